@@ -1,0 +1,60 @@
+# What a person does with this checkout; `make` alone lists it. Each target is a script in
+# scripts/, which can be run without make.
+#
+# Exit codes: 0 done, 1 a test or a step of the demo failed, 2 the machine lacks something
+# (it is named) or, as everywhere with make, another target failed.
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+include scripts/exit-codes.mk
+
+# CHECK=1 and SIM=1 belong to the demo, SEED=N and SKIP_OK=1 to the tests.
+DEMO_FLAGS := $(if $(filter 1,$(CHECK)),--check) $(if $(filter 1,$(SIM)),--sim)
+export SEED SKIP_OK
+
+.PHONY: help
+help:
+	$(RUN)echo 'make setup         install the missing Debian packages of etc/packages.txt (root; nothing else installs)'
+	$(RUN)echo 'make build         compile everything into target/'
+	$(RUN)echo 'make demo          a small network of real switches: every step shown and measured, then it stays up (root)'
+	$(RUN)echo 'make demo CHECK=1  the same once, judged: target/demo/summary.json; exit 0 good, 1 a step failed, 2 something lacks'
+	$(RUN)echo 'make demo SIM=1    with simulated switches in one process: no root, no Open vSwitch'
+	$(RUN)echo 'make demo-clean    remove what a killed demo left behind'
+	$(RUN)echo 'make test          every test, added up in the last line (SEED=N for other cases, SKIP_OK=1 on a laptop)'
+	$(RUN)echo 'make test-long     the same with many more cases and a new seed each time'
+	$(RUN)echo 'make lint          formatting and clippy, warnings are errors'
+
+.PHONY: setup
+setup:
+	$(RUN)scripts/setup
+
+.PHONY: build
+build:
+	$(RUN)scripts/build
+
+.PHONY: lint
+lint:
+	$(RUN)scripts/lint
+
+.PHONY: test test-run
+test: test-run
+	$(FAILS_WITH_1)
+test-run:
+	$(RUN_MARKED) scripts/run-tests
+
+.PHONY: test-long test-long-run
+test-long: test-long-run
+	$(FAILS_WITH_1)
+test-long-run:
+	$(RUN_MARKED) scripts/run-tests --long
+
+.PHONY: demo demo-run
+demo: demo-run
+	$(FAILS_WITH_1)
+demo-run:
+	$(RUN_MARKED) scripts/demo $(DEMO_FLAGS)
+
+.PHONY: demo-clean
+demo-clean:
+	$(RUN)scripts/demo --clean
