@@ -363,3 +363,60 @@ impl fmt::Display for Endpoint {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_id_is_read_in_every_form_and_written_in_one() {
+        let one = SwitchId(0x1a);
+        for text in [
+            "00:00:00:00:00:00:00:1a",
+            "0x1a",
+            "0x1A",
+            "000000000000001a",
+            "of:000000000000001a",
+        ] {
+            assert_eq!(text.parse(), Ok(one), "{text}");
+        }
+        assert_eq!(one.to_string(), "00:00:00:00:00:00:00:1a");
+        assert_eq!(one.mac(), [0, 0, 0, 0, 0, 0x1a]);
+        for text in [
+            "",
+            "1",
+            "0x",
+            "0x11112222333344445",
+            "00:00",
+            "00:00:00:00:00:00:00:0g",
+            "of:1",
+            "+000000000000001",
+        ] {
+            let error = text.parse::<SwitchId>().expect_err(text);
+            assert!(error.to_string().contains("switch id"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_link_has_one_spelling_whichever_end_is_named_first() {
+        let (x, y) = (
+            "0x1/2".parse::<PortRef>().expect("x"),
+            "0x2/1".parse::<PortRef>().expect("y"),
+        );
+        assert_eq!(LinkId::new(x, y), LinkId::new(y, x));
+        let text = LinkId::new(y, x).to_string();
+        assert_eq!(text, "00:00:00:00:00:00:00:01/2-00:00:00:00:00:00:00:02/1");
+        assert_eq!(text.parse(), Ok(LinkId::new(x, y)));
+        assert_eq!(LinkId::new(x, y).other(x), Some(y));
+    }
+
+    #[test]
+    fn names_refuse_what_could_not_be_a_topic_or_a_path() {
+        for bad in ["", "East", "a.b", "a_b", "a b", "ä", &"x".repeat(33)] {
+            assert!(bad.parse::<Region>().is_err(), "{bad:?}");
+        }
+        for bad in ["", "a/b", "a b", "..", &"x".repeat(101)] {
+            assert!(bad.parse::<FlowId>().is_err(), "{bad:?}");
+        }
+    }
+}

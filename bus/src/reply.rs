@@ -25,7 +25,7 @@ pub enum Outcome {
 
 /// Why a command ended as it did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "cause", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Cause {
     /// The command itself is wrong.
     Malformed {
@@ -80,6 +80,9 @@ pub enum Cause {
     RegionLost,
     /// The owner of the switch changed or is older than another that was seen.
     OldOwner,
+    /// A cause that this reader does not know yet.
+    #[serde(other)]
+    Unknown,
 }
 
 impl fmt::Display for Cause {
@@ -113,6 +116,7 @@ impl fmt::Display for Cause {
             Cause::ConnectionLost => f.write_str("the switch's connection ended before it confirmed"),
             Cause::NoBarrier => f.write_str("the switch did not confirm in time"),
             Cause::RegionLost => f.write_str("the region was lost while the command was under way"),
+            Cause::Unknown => f.write_str("for a reason that this version does not know"),
             Cause::OldOwner => f.write_str("the command comes from a router that no longer owns the switch"),
         }
     }
@@ -127,7 +131,7 @@ pub struct CommandResult {
     /// How it ended.
     pub outcome: Outcome,
     /// Why, unless it was applied.
-    #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
     /// The generation now held, for `desired`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
