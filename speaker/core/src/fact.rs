@@ -1,0 +1,294 @@
+//! What the speaker counts and what it tells the log, as values: the driver turns them into metrics and lines.
+
+use std::fmt;
+use std::time::Duration;
+
+use skerry_bus::{Cause, CorrelationId, Generation, Outcome, PortRef, Role, SwitchId, Term};
+
+use crate::io::ConnId;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $variant:ident => $name:literal, $reason:literal;)*) => {
+        /// Something that is counted. Each is a metric name with a `reason` label.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Counter {
+            $($(#[$doc])* $variant,)*
+        }
+        impl Counter {
+            /// All of them, so that a driver can show zeros.
+            pub const ALL: &'static [Counter] = &[$(Counter::$variant,)*];
+            /// The metric.
+            pub fn name(self) -> &'static str {
+                match self { $(Counter::$variant => $name,)* }
+            }
+            /// Its `reason` label; empty if the metric has none.
+            pub fn reason(self) -> &'static str {
+                match self { $(Counter::$variant => $reason,)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// A connection was accepted.
+    Connections => "speaker_connections", "";
+    /// A connection beyond the limit was closed at once.
+    RefusedFull => "speaker_refused", "connections_full";
+    /// A frame could not be read.
+    RefusedMalformed => "speaker_refused", "malformed";
+    /// No version in common.
+    RefusedVersion => "speaker_refused", "version";
+    /// The handshake took too long.
+    RefusedHandshake => "speaker_refused", "handshake";
+    /// Another connection of the same switch lives.
+    RefusedDuplicate => "speaker_refused", "duplicate";
+    /// The switch would not take the role.
+    RefusedRole => "speaker_refused", "role";
+    /// A message from a switch that nobody waits for.
+    Unexpected => "speaker_messages_ignored", "unexpected";
+    /// An error from a switch that belongs to no request.
+    ForeignError => "speaker_messages_ignored", "error_without_request";
+    /// A packet-in that is not a discovery packet.
+    PacketOther => "speaker_packets_dropped", "not_discovery";
+    /// A discovery packet whose signature does not fit.
+    PacketForged => "speaker_packets_dropped", "signature";
+    /// A discovery packet that is too old, or from the future.
+    PacketStale => "speaker_packets_dropped", "stale";
+    /// A discovery packet that was seen before.
+    PacketReplayed => "speaker_packets_dropped", "replayed";
+    /// A discovery packet that came where it cannot belong (such as a turned one of another switch or epoch).
+    PacketMisplaced => "speaker_packets_dropped", "misplaced";
+    /// A discovery packet before the broker's time is known: its age cannot be judged.
+    PacketNoClock => "speaker_packets_dropped", "no_clock";
+    /// A new link direction beyond the limit.
+    PacketFull => "speaker_packets_dropped", "links_full";
+    /// A discovery packet was sent.
+    ProbesSent => "speaker_probes_sent", "";
+    /// A round trip was measured.
+    LatencySamples => "speaker_latency_samples", "";
+    /// A round trip below zero.
+    LatencyNegative => "speaker_latency_dropped", "negative";
+    /// A round trip above what a network can have.
+    LatencyAbsurd => "speaker_latency_dropped", "absurd";
+    /// A round trip whose control channel is not measured yet.
+    LatencyNoControl => "speaker_latency_dropped", "no_control_round_trip";
+    /// A measurement while Kafka is away.
+    LatencyBusDown => "speaker_latency_dropped", "bus_down";
+    /// A record of the command topic that is not a command.
+    CommandMalformed => "speaker_commands_skipped", "malformed";
+    /// A command of a kind we do not know.
+    CommandUnknownKind => "speaker_commands_skipped", "unknown_kind";
+    /// A command was answered again from memory.
+    CommandRepeated => "speaker_commands_repeated", "";
+    /// A command ended `applied`.
+    Applied => "speaker_commands", "applied";
+    /// A command ended `rejected`.
+    Rejected => "speaker_commands", "rejected";
+    /// A command ended `expired`.
+    Expired => "speaker_commands", "expired";
+    /// A command ended `superseded`.
+    Superseded => "speaker_commands", "superseded";
+    /// A command ended `failed`.
+    Failed => "speaker_commands", "failed";
+    /// A state change replaced one that Kafka had not taken yet.
+    Coalesced => "speaker_events_coalesced", "";
+    /// An event was given up because Kafka is away and it says nothing about state.
+    EventDropped => "speaker_events_dropped", "bus_down";
+    /// An answer was forgotten because too many waited for Kafka.
+    AnswerDropped => "speaker_events_dropped", "answers_full";
+    /// A record was not taken by Kafka.
+    NotDelivered => "speaker_not_delivered", "";
+    /// A port beyond the limit per switch.
+    PortsFull => "speaker_state_dropped", "ports_full";
+}
+
+impl Counter {
+    /// The counter of a command's end.
+    pub fn of(outcome: Outcome) -> Counter {
+        match outcome {
+            Outcome::Applied => Counter::Applied,
+            Outcome::Rejected => Counter::Rejected,
+            Outcome::Expired => Counter::Expired,
+            Outcome::Superseded => Counter::Superseded,
+            Outcome::Failed => Counter::Failed,
+        }
+    }
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The switch, or the network, ended it.
+    ByPeer(String),
+    /// A frame could not be read: structure, offset and cause.
+    Malformed(String),
+    /// The switch speaks no version that we speak; what it offered.
+    Incompatible(String),
+    /// The switch refused ours: its HELLO_FAILED text.
+    RefusedByPeer(String),
+    /// The handshake was not over in time; at which step it stood.
+    HandshakeLate(&'static str),
+    /// The switch answered a step of the handshake with an error.
+    HandshakeError {
+        /// The step.
+        step: &'static str,
+        /// The error's names.
+        error: String,
+    },
+    /// It did not answer this many echo requests in a row.
+    EchoUnanswered(u32),
+    /// Another connection of the same switch id lives and answers.
+    Duplicate {
+        /// Where the living one comes from.
+        living: String,
+    },
+    /// This connection was challenged for a newer one of the same switch and did not answer.
+    Replaced,
+    /// Too many connections.
+    Full(usize),
+    /// An auxiliary connection, which we do not use.
+    Auxiliary(u8),
+    /// The handshake of a second connection of the same switch stands already.
+    AlreadyWaiting,
+    /// The speaker ends.
+    Stopping,
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CloseReason::ByPeer(text) => write!(f, "connection ended: {text}"),
+            CloseReason::Malformed(text) => write!(f, "malformed frame: {text}"),
+            CloseReason::Incompatible(text) => write!(f, "no OpenFlow version in common: {text}"),
+            CloseReason::RefusedByPeer(text) => write!(f, "the switch refused the hello: {text}"),
+            CloseReason::HandshakeLate(step) => write!(f, "the handshake was not over in time, waiting for {step}"),
+            CloseReason::HandshakeError { step, error } => write!(f, "the switch answered {step} with {error}"),
+            CloseReason::EchoUnanswered(n) => write!(f, "{n} echo requests in a row without an answer"),
+            CloseReason::Duplicate { living } => {
+                write!(f, "the switch id is taken by a living connection from {living}")
+            }
+            CloseReason::Replaced => f.write_str("did not answer when another connection claimed the same switch id"),
+            CloseReason::Full(max) => write!(f, "{max} connections are open, which is the limit"),
+            CloseReason::Auxiliary(id) => write!(f, "auxiliary connection {id}; only the main connection is used"),
+            CloseReason::AlreadyWaiting => {
+                f.write_str("another connection of the same switch id is already being decided on")
+            }
+            CloseReason::Stopping => f.write_str("the speaker stops"),
+        }
+    }
+}
+
+/// Something worth a line in the log.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// A switch is connected and its role settled.
+    SwitchAnnounced {
+        /// The switch.
+        switch: SwitchId,
+        /// Its connection.
+        conn: ConnId,
+        /// Where it comes from.
+        address: String,
+        /// How long the handshake took.
+        took: Duration,
+    },
+    /// An announced switch left.
+    SwitchLeft {
+        /// The switch.
+        switch: SwitchId,
+        /// Its connection.
+        conn: ConnId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A connection ended before it was announced.
+    Refused {
+        /// The switch it claimed to be, once known.
+        switch: Option<SwitchId>,
+        /// Its connection.
+        conn: ConnId,
+        /// Where it came from.
+        address: String,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// The role at a switch changed as asked.
+    RoleTaken {
+        /// The switch.
+        switch: SwitchId,
+        /// The role.
+        role: Role,
+        /// Its term.
+        term: Term,
+    },
+    /// The role at a switch was lost.
+    RoleLost {
+        /// The switch.
+        switch: SwitchId,
+        /// The term that was held.
+        term: Term,
+        /// What told so.
+        seen: String,
+    },
+    /// A plan is about to be sent to a switch.
+    Planned {
+        /// The switch.
+        switch: SwitchId,
+        /// The generation it makes.
+        generation: Generation,
+        /// How many steps it has.
+        steps: usize,
+        /// The plan, cut to its first lines.
+        plan: String,
+    },
+    /// A command ended.
+    CommandEnded {
+        /// The switch, if it is for one.
+        switch: Option<SwitchId>,
+        /// The command.
+        correlation_id: CorrelationId,
+        /// How.
+        outcome: Outcome,
+        /// Why, unless applied.
+        cause: Option<Cause>,
+        /// From reading it to its end.
+        took: Duration,
+    },
+    /// A record of the command topic was skipped.
+    CommandSkipped {
+        /// Its partition.
+        partition: i32,
+        /// Its offset.
+        offset: i64,
+        /// Why.
+        reason: String,
+    },
+    /// A link direction is seen, for the first time or again.
+    LinkSeen {
+        /// Sending port.
+        from: PortRef,
+        /// Receiving port.
+        to: PortRef,
+    },
+    /// A link direction is silent.
+    LinkSilent {
+        /// Sending port.
+        from: PortRef,
+        /// Receiving port.
+        to: PortRef,
+        /// For how long.
+        silent: Duration,
+    },
+    /// An error of a switch that belongs to no request of ours.
+    StrayError {
+        /// The switch.
+        switch: SwitchId,
+        /// Its names.
+        error: String,
+    },
+    /// Kafka can or cannot be reached.
+    Bus {
+        /// Whether it can.
+        up: bool,
+    },
+}

@@ -1,0 +1,193 @@
+//! What goes into the speaker's machine and what comes out: values only, no sockets.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use skerry_bus::{BrokerClock, Epoch, Mode, Region, Topic};
+
+use crate::fact::{Counter, Fact};
+
+/// A connection of the driver. The driver never uses a number twice within one run, and later connections
+/// have larger ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// What the speaker is told once, at its start.
+#[derive(Clone)]
+pub struct Config {
+    /// The region it speaks for.
+    pub region: Region,
+    /// Larger than at every earlier start.
+    pub epoch: Epoch,
+    /// What this region may do with its switches.
+    pub mode: Mode,
+    /// Partitions of the keyed topics; part of the deployment.
+    pub partitions: i32,
+    /// Signs discovery packets; the same in the whole network.
+    pub network_key: [u8; 32],
+    /// Interval of heartbeats into every partition.
+    pub heartbeat: Duration,
+    /// Interval of discovery packets per port.
+    pub discovery: Duration,
+    /// Interval of echo requests to a switch.
+    pub echo: Duration,
+    /// Echo requests that may stay unanswered in a row before the switch counts as gone. Open vSwitch stands still for
+    /// seconds while it makes bridges, so this times `echo` must be well above that.
+    pub echo_missed_max: u32,
+    /// From the TCP connection to the settled role.
+    pub handshake_max: Duration,
+    /// How long a switch may take for a barrier reply or for a part of a dump.
+    pub barrier_max: Duration,
+    /// How long the living session of a switch has to answer when a second one claims the same id.
+    pub challenge: Duration,
+    /// Interval of the packets that measure the control channel's own round trip.
+    pub control_rtt: Duration,
+    /// Connections at a time, those still in handshake included. One more is closed at once.
+    pub connections_max: usize,
+}
+
+impl Config {
+    /// The defaults for a region; everything else can be changed afterwards.
+    pub fn new(region: Region, epoch: Epoch, network_key: [u8; 32]) -> Self {
+        Config {
+            region,
+            epoch,
+            mode: Mode::ReadWrite,
+            partitions: skerry_bus::topic::PARTITIONS,
+            network_key,
+            heartbeat: Duration::from_millis(250),
+            discovery: Duration::from_secs(1),
+            echo: Duration::from_secs(5),
+            echo_missed_max: 3,
+            handshake_max: Duration::from_secs(5),
+            barrier_max: Duration::from_secs(30),
+            challenge: Duration::from_millis(500),
+            control_rtt: Duration::from_secs(2),
+            connections_max: 4096,
+        }
+    }
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The key is a secret and stays out of logs.
+        f.debug_struct("Config")
+            .field("region", &self.region)
+            .field("epoch", &self.epoch)
+            .field("mode", &self.mode)
+            .field("partitions", &self.partitions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What happens to the speaker.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// A switch connected.
+    Accepted {
+        /// The new connection.
+        conn: ConnId,
+        /// Where it comes from.
+        peer: SocketAddr,
+        /// Where it came to.
+        local: SocketAddr,
+    },
+    /// Bytes of a connection, cut anywhere. `now` of this input is when they were read: latencies are counted from it.
+    Received {
+        /// The connection.
+        conn: ConnId,
+        /// The bytes.
+        bytes: Bytes,
+    },
+    /// A connection ended by itself. Nothing comes for it after [`Output::Close`] either; telling it then does no harm.
+    Closed {
+        /// The connection.
+        conn: ConnId,
+        /// Why, as the operating system says it.
+        reason: String,
+    },
+    /// A record of `skerry.v1.commands.<region>`, put together from its chunks, not decoded.
+    Command {
+        /// Where it was read.
+        partition: i32,
+        /// Its offset (that of the last chunk).
+        offset: i64,
+        /// Its payload.
+        payload: Vec<u8>,
+    },
+    /// A publish with this token was acknowledged.
+    Delivered {
+        /// The token of [`Output::Publish`].
+        token: u64,
+        /// The broker's time of the record in milliseconds; 0 if it is not known. It teaches the broker's clock.
+        broker_ms: u64,
+    },
+    /// A publish with this token was given up.
+    NotDelivered {
+        /// The token of [`Output::Publish`].
+        token: u64,
+    },
+    /// A partition of the command topic is no longer ours or is read again from the committed offset: what was
+    /// read from it and not answered is forgotten, as far as commits go.
+    PartitionLost {
+        /// The partition.
+        partition: i32,
+    },
+    /// Kafka cannot be reached: until [`Input::BusUp`] only the latest state is kept.
+    BusDown,
+    /// Kafka can be reached again, or for the first time. The machine starts with the bus down.
+    BusUp,
+    /// The broker's clock, learned elsewhere (such as from the time of a command's record).
+    Clock(BrokerClock),
+    /// The process ends: switches are left as they are, their disconnection is told.
+    Stop,
+}
+
+/// What the speaker wants done. Outputs are to be carried out in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Write these bytes to the connection.
+    Write {
+        /// The connection.
+        conn: ConnId,
+        /// Whole OpenFlow messages.
+        bytes: Bytes,
+    },
+    /// Close the connection after what was written to it. No [`Input::Closed`] is needed for it.
+    Close {
+        /// The connection.
+        conn: ConnId,
+        /// Why, for the log.
+        reason: String,
+    },
+    /// Send a record to Kafka. Order within a partition is the order of these outputs.
+    Publish {
+        /// Where to.
+        topic: Topic,
+        /// To which partition of it.
+        partition: i32,
+        /// The record's key.
+        key: String,
+        /// The record, at most [`skerry_bus::chunk::WHOLE_MAX`] bytes.
+        payload: Vec<u8>,
+        /// If there is one, the fate of the record is to be told with [`Input::Delivered`] or [`Input::NotDelivered`].
+        token: Option<u64>,
+    },
+    /// Everything of this partition below `offset` is answered: commit it.
+    Commit {
+        /// The partition of `skerry.v1.commands.<region>`.
+        partition: i32,
+        /// The next offset to read.
+        offset: i64,
+    },
+    /// Add to a counter.
+    Count {
+        /// Which.
+        counter: Counter,
+        /// How much.
+        by: u64,
+    },
+    /// Something worth a line in the log.
+    Fact(Fact),
+}
