@@ -1,0 +1,279 @@
+//! Actions (section 7.2.4).
+
+use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
+use crate::number::{ExperimenterId, GroupId, PortNo, QueueId};
+use crate::oxm::Oxm;
+use crate::wire::{Reader, Wire, Writer};
+use bytes::Bytes;
+
+code_point! {
+    /// What an action does (`enum ofp_action_type`).
+    ActionType(u16), "OFPAT_" {
+        OUTPUT = 0,
+        COPY_TTL_OUT = 11,
+        COPY_TTL_IN = 12,
+        SET_MPLS_TTL = 15,
+        DEC_MPLS_TTL = 16,
+        PUSH_VLAN = 17,
+        POP_VLAN = 18,
+        PUSH_MPLS = 19,
+        POP_MPLS = 20,
+        SET_QUEUE = 21,
+        GROUP = 22,
+        SET_NW_TTL = 23,
+        DEC_NW_TTL = 24,
+        SET_FIELD = 25,
+        PUSH_PBB = 26,
+        POP_PBB = 27,
+        EXPERIMENTER = 0xffff,
+    }
+}
+
+/// What is done with a packet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Send it out of a port.
+    Output {
+        /// Where to.
+        port: PortNo,
+        /// How many bytes go to the controller, when that is the port.
+        max_len: u16,
+    },
+    /// Copy the TTL outwards.
+    CopyTtlOut,
+    /// Copy the TTL inwards.
+    CopyTtlIn,
+    /// Set the MPLS TTL.
+    SetMplsTtl(u8),
+    /// Count the MPLS TTL down.
+    DecMplsTtl,
+    /// Put a VLAN tag of this Ethernet type in front.
+    PushVlan(u16),
+    /// Take the outer VLAN tag off.
+    PopVlan,
+    /// Put an MPLS label of this Ethernet type in front.
+    PushMpls(u16),
+    /// Take the outer MPLS label off; what is below has this Ethernet type.
+    PopMpls(u16),
+    /// Use this queue when sending it.
+    SetQueue(QueueId),
+    /// Hand it to a group.
+    Group(GroupId),
+    /// Set the IP TTL.
+    SetNwTtl(u8),
+    /// Count the IP TTL down.
+    DecNwTtl,
+    /// Set one field.
+    SetField(Oxm),
+    /// Put a provider backbone tag of this Ethernet type in front.
+    PushPbb(u16),
+    /// Take the provider backbone tag off.
+    PopPbb,
+    /// Defined elsewhere; its bytes are kept.
+    Experimenter {
+        /// By whom.
+        experimenter: ExperimenterId,
+        /// What follows the experimenter's id, a multiple of 8 bytes.
+        body: Bytes,
+    },
+    /// Not in the specification; its bytes are kept.
+    Unknown {
+        /// Its number.
+        kind: ActionType,
+        /// What follows the length, 4 bytes more than a multiple of 8.
+        body: Bytes,
+    },
+}
+
+/// Bytes of the smallest action: type, length and four more.
+const LEAST: usize = 8;
+
+/// Bytes of OFPAT_OUTPUT.
+const OUTPUT: usize = 16;
+
+const STRUCTURE: &str = "ofp_action_header";
+
+impl Action {
+    /// Sends the whole packet to the controller.
+    pub fn to_controller() -> Self {
+        Self::Output {
+            port: PortNo::CONTROLLER,
+            max_len: crate::CONTROLLER_MAX_LEN_NO_BUFFER,
+        }
+    }
+
+    /// Sends it out of a port.
+    pub fn output(port: PortNo) -> Self {
+        Self::Output { port, max_len: 0 }
+    }
+
+    /// What the action is.
+    pub fn kind(&self) -> ActionType {
+        match self {
+            Self::Output { .. } => ActionType::OUTPUT,
+            Self::CopyTtlOut => ActionType::COPY_TTL_OUT,
+            Self::CopyTtlIn => ActionType::COPY_TTL_IN,
+            Self::SetMplsTtl(_) => ActionType::SET_MPLS_TTL,
+            Self::DecMplsTtl => ActionType::DEC_MPLS_TTL,
+            Self::PushVlan(_) => ActionType::PUSH_VLAN,
+            Self::PopVlan => ActionType::POP_VLAN,
+            Self::PushMpls(_) => ActionType::PUSH_MPLS,
+            Self::PopMpls(_) => ActionType::POP_MPLS,
+            Self::SetQueue(_) => ActionType::SET_QUEUE,
+            Self::Group(_) => ActionType::GROUP,
+            Self::SetNwTtl(_) => ActionType::SET_NW_TTL,
+            Self::DecNwTtl => ActionType::DEC_NW_TTL,
+            Self::SetField(_) => ActionType::SET_FIELD,
+            Self::PushPbb(_) => ActionType::PUSH_PBB,
+            Self::PopPbb => ActionType::POP_PBB,
+            Self::Experimenter { .. } => ActionType::EXPERIMENTER,
+            Self::Unknown { kind, .. } => *kind,
+        }
+    }
+}
+
+/// The structure of a known action, and its length if that is fixed.
+fn shape(kind: ActionType) -> (&'static str, Option<usize>) {
+    match kind {
+        ActionType::OUTPUT => ("ofp_action_output", Some(OUTPUT)),
+        ActionType::SET_MPLS_TTL => ("ofp_action_mpls_ttl", Some(LEAST)),
+        ActionType::PUSH_VLAN | ActionType::PUSH_MPLS | ActionType::PUSH_PBB => ("ofp_action_push", Some(LEAST)),
+        ActionType::POP_MPLS => ("ofp_action_pop_mpls", Some(LEAST)),
+        ActionType::SET_QUEUE => ("ofp_action_set_queue", Some(LEAST)),
+        ActionType::GROUP => ("ofp_action_group", Some(LEAST)),
+        ActionType::SET_NW_TTL => ("ofp_action_nw_ttl", Some(LEAST)),
+        ActionType::COPY_TTL_OUT
+        | ActionType::COPY_TTL_IN
+        | ActionType::DEC_MPLS_TTL
+        | ActionType::POP_VLAN
+        | ActionType::DEC_NW_TTL
+        | ActionType::POP_PBB => (STRUCTURE, Some(LEAST)),
+        ActionType::SET_FIELD => ("ofp_action_set_field", None),
+        ActionType::EXPERIMENTER => ("ofp_action_experimenter_header", None),
+        _ => (STRUCTURE, None),
+    }
+}
+
+impl Wire for Action {
+    #[inline]
+    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let start = r.offset();
+        let mut r = r.element(STRUCTURE, 2, LEAST, 8)?;
+        let said = r.left();
+        let kind = ActionType::read(&mut r)?;
+        r.skip(2)?;
+        let (structure, fixed) = shape(kind);
+        r.enter(structure);
+        if let Some(must) = fixed.filter(|must| *must != said) {
+            return Err(r.error_at(start, DecodeCause::WrongLength { said, must }));
+        }
+        let action = match kind {
+            ActionType::OUTPUT => {
+                let (port, max_len) = (PortNo::read(&mut r)?, r.u16()?);
+                r.skip(6)?;
+                return Ok(Self::Output { port, max_len });
+            }
+            ActionType::SET_FIELD => {
+                let oxm = Oxm::read(&mut r)?;
+                // The field and at most seven bytes that fill up to a multiple of 8.
+                return match r.left() {
+                    left @ 8.. => Err(r.error(DecodeCause::Trailing { left })),
+                    _ => Ok(Self::SetField(oxm)),
+                };
+            }
+            ActionType::GROUP => return Ok(Self::Group(GroupId::read(&mut r)?)),
+            ActionType::SET_QUEUE => return Ok(Self::SetQueue(QueueId::read(&mut r)?)),
+            ActionType::EXPERIMENTER => {
+                let experimenter = ExperimenterId::read(&mut r)?;
+                return Ok(Self::Experimenter {
+                    experimenter,
+                    body: r.remaining()?,
+                });
+            }
+            ActionType::PUSH_VLAN => Self::PushVlan(r.u16()?),
+            ActionType::PUSH_MPLS => Self::PushMpls(r.u16()?),
+            ActionType::PUSH_PBB => Self::PushPbb(r.u16()?),
+            ActionType::POP_MPLS => Self::PopMpls(r.u16()?),
+            ActionType::SET_MPLS_TTL => Self::SetMplsTtl(r.u8()?),
+            ActionType::SET_NW_TTL => Self::SetNwTtl(r.u8()?),
+            ActionType::COPY_TTL_OUT => Self::CopyTtlOut,
+            ActionType::COPY_TTL_IN => Self::CopyTtlIn,
+            ActionType::DEC_MPLS_TTL => Self::DecMplsTtl,
+            ActionType::POP_VLAN => Self::PopVlan,
+            ActionType::DEC_NW_TTL => Self::DecNwTtl,
+            ActionType::POP_PBB => Self::PopPbb,
+            _ => {
+                return Ok(Self::Unknown {
+                    kind,
+                    body: r.remaining()?,
+                });
+            }
+        };
+        // What is left of a fixed action is padding.
+        Ok(action)
+    }
+
+    #[inline]
+    fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        let start = w.position();
+        let kind = self.kind();
+        kind.write(w)?;
+        w.u16(0);
+        match self {
+            Self::Output { port, max_len } => {
+                w.u32(port.0);
+                w.u16(*max_len);
+                w.pad(6);
+            }
+            Self::CopyTtlOut | Self::CopyTtlIn | Self::DecMplsTtl | Self::PopVlan | Self::DecNwTtl | Self::PopPbb => {
+                w.pad(4)
+            }
+            Self::SetMplsTtl(ttl) | Self::SetNwTtl(ttl) => {
+                w.u8(*ttl);
+                w.pad(3);
+            }
+            Self::PushVlan(ethertype)
+            | Self::PushMpls(ethertype)
+            | Self::PopMpls(ethertype)
+            | Self::PushPbb(ethertype) => {
+                w.u16(*ethertype);
+                w.pad(2);
+            }
+            Self::SetQueue(QueueId(id)) | Self::Group(GroupId(id)) => w.u32(*id),
+            Self::SetField(oxm) => {
+                oxm.write(w)?;
+                w.pad_to_8(start);
+            }
+            Self::Experimenter { experimenter, body } => {
+                check_body("ofp_action_experimenter_header", body, 8)?;
+                experimenter.write(w)?;
+                w.slice(body);
+            }
+            Self::Unknown { kind, body } => {
+                if kind.name().is_some() {
+                    let cause = EncodeCause::KnownKind(u32::from(kind.0));
+                    return Err(EncodeError {
+                        structure: STRUCTURE,
+                        cause,
+                    });
+                }
+                check_body(STRUCTURE, body, 4)?;
+                w.slice(body);
+            }
+        }
+        w.set_length(STRUCTURE, start.saturating_add(2), start)
+    }
+}
+
+/// The bytes kept for a structure, behind `before` bytes that we write, must fill it
+/// to a multiple of 8 that is not less than 8.
+pub(crate) fn check_body(structure: &'static str, body: &Bytes, before: usize) -> Result<(), EncodeError> {
+    let length = body.len().saturating_add(before);
+    if length < LEAST || !length.is_multiple_of(8) {
+        return Err(EncodeError {
+            structure,
+            cause: EncodeCause::BodyLength(body.len()),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,243 @@
+//! OFPT_ERROR (section 7.5.4, `struct ofp_error_msg`) and all its types and codes.
+
+use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
+use crate::number::ExperimenterId;
+use crate::wire::{Reader, Wire, Writer};
+use bytes::Bytes;
+use core::fmt;
+
+code_point! {
+    /// What kind of error (`enum ofp_error_type`).
+    ErrorType(u16), "OFPET_" {
+        HELLO_FAILED = 0,
+        BAD_REQUEST = 1,
+        BAD_ACTION = 2,
+        BAD_INSTRUCTION = 3,
+        BAD_MATCH = 4,
+        FLOW_MOD_FAILED = 5,
+        GROUP_MOD_FAILED = 6,
+        PORT_MOD_FAILED = 7,
+        TABLE_MOD_FAILED = 8,
+        QUEUE_OP_FAILED = 9,
+        SWITCH_CONFIG_FAILED = 10,
+        ROLE_REQUEST_FAILED = 11,
+        METER_MOD_FAILED = 12,
+        TABLE_FEATURES_FAILED = 13,
+        EXPERIMENTER = 0xffff,
+    }
+}
+
+code_point! {
+    /// Codes of OFPET_HELLO_FAILED.
+    HelloFailedCode(u16), "OFPHFC_" { INCOMPATIBLE = 0, EPERM = 1, }
+}
+
+code_point! {
+    /// Codes of OFPET_BAD_REQUEST.
+    BadRequestCode(u16), "OFPBRC_" {
+        BAD_VERSION = 0, BAD_TYPE = 1, BAD_MULTIPART = 2, BAD_EXPERIMENTER = 3, BAD_EXP_TYPE = 4,
+        EPERM = 5, BAD_LEN = 6, BUFFER_EMPTY = 7, BUFFER_UNKNOWN = 8, BAD_TABLE_ID = 9,
+        IS_SLAVE = 10, BAD_PORT = 11, BAD_PACKET = 12, MULTIPART_BUFFER_OVERFLOW = 13,
+    }
+}
+
+code_point! {
+    /// Codes of OFPET_BAD_ACTION.
+    BadActionCode(u16), "OFPBAC_" {
+        BAD_TYPE = 0, BAD_LEN = 1, BAD_EXPERIMENTER = 2, BAD_EXP_TYPE = 3, BAD_OUT_PORT = 4,
+        BAD_ARGUMENT = 5, EPERM = 6, TOO_MANY = 7, BAD_QUEUE = 8, BAD_OUT_GROUP = 9,
+        MATCH_INCONSISTENT = 10, UNSUPPORTED_ORDER = 11, BAD_TAG = 12, BAD_SET_TYPE = 13,
+        BAD_SET_LEN = 14, BAD_SET_ARGUMENT = 15,
+    }
+}
+
+code_point! {
+    /// Codes of OFPET_BAD_INSTRUCTION.
+    BadInstructionCode(u16), "OFPBIC_" {
+        UNKNOWN_INST = 0, UNSUP_INST = 1, BAD_TABLE_ID = 2, UNSUP_METADATA = 3,
+        UNSUP_METADATA_MASK = 4, BAD_EXPERIMENTER = 5, BAD_EXP_TYPE = 6, BAD_LEN = 7, EPERM = 8,
+    }
+}
+
+code_point! {
+    /// Codes of OFPET_BAD_MATCH.
+    BadMatchCode(u16), "OFPBMC_" {
+        BAD_TYPE = 0, BAD_LEN = 1, BAD_TAG = 2, BAD_DL_ADDR_MASK = 3, BAD_NW_ADDR_MASK = 4,
+        BAD_WILDCARDS = 5, BAD_FIELD = 6, BAD_VALUE = 7, BAD_MASK = 8, BAD_PREREQ = 9,
+        DUP_FIELD = 10, EPERM = 11,
+    }
+}
+
+code_point! {
+    /// Codes of OFPET_FLOW_MOD_FAILED.
+    FlowModFailedCode(u16), "OFPFMFC_" {
+        UNKNOWN = 0, TABLE_FULL = 1, BAD_TABLE_ID = 2, OVERLAP = 3, EPERM = 4, BAD_TIMEOUT = 5,
+        BAD_COMMAND = 6, BAD_FLAGS = 7,
+    }
+}
+
+code_point! {
+    /// Codes of OFPET_GROUP_MOD_FAILED.
+    GroupModFailedCode(u16), "OFPGMFC_" {
+        GROUP_EXISTS = 0, INVALID_GROUP = 1, WEIGHT_UNSUPPORTED = 2, OUT_OF_GROUPS = 3,
+        OUT_OF_BUCKETS = 4, CHAINING_UNSUPPORTED = 5, WATCH_UNSUPPORTED = 6, LOOP = 7,
+        UNKNOWN_GROUP = 8, CHAINED_GROUP = 9, BAD_TYPE = 10, BAD_COMMAND = 11, BAD_BUCKET = 12,
+        BAD_WATCH = 13, EPERM = 14,
+    }
+}
+
+code_point! {
+    /// Codes of OFPET_PORT_MOD_FAILED.
+    PortModFailedCode(u16), "OFPPMFC_" {
+        BAD_PORT = 0, BAD_HW_ADDR = 1, BAD_CONFIG = 2, BAD_ADVERTISE = 3, EPERM = 4,
+    }
+}
+
+code_point! {
+    /// Codes of OFPET_TABLE_MOD_FAILED.
+    TableModFailedCode(u16), "OFPTMFC_" { BAD_TABLE = 0, BAD_CONFIG = 1, EPERM = 2, }
+}
+
+code_point! {
+    /// Codes of OFPET_QUEUE_OP_FAILED.
+    QueueOpFailedCode(u16), "OFPQOFC_" { BAD_PORT = 0, BAD_QUEUE = 1, EPERM = 2, }
+}
+
+code_point! {
+    /// Codes of OFPET_SWITCH_CONFIG_FAILED.
+    SwitchConfigFailedCode(u16), "OFPSCFC_" { BAD_FLAGS = 0, BAD_LEN = 1, EPERM = 2, }
+}
+
+code_point! {
+    /// Codes of OFPET_ROLE_REQUEST_FAILED.
+    RoleRequestFailedCode(u16), "OFPRRFC_" { STALE = 0, UNSUP = 1, BAD_ROLE = 2, }
+}
+
+code_point! {
+    /// Codes of OFPET_METER_MOD_FAILED.
+    MeterModFailedCode(u16), "OFPMMFC_" {
+        UNKNOWN = 0, METER_EXISTS = 1, INVALID_METER = 2, UNKNOWN_METER = 3, BAD_COMMAND = 4,
+        BAD_FLAGS = 5, BAD_RATE = 6, BAD_BURST = 7, BAD_BAND = 8, BAD_BAND_VALUE = 9,
+        OUT_OF_METERS = 10, OUT_OF_BANDS = 11,
+    }
+}
+
+code_point! {
+    /// Codes of OFPET_TABLE_FEATURES_FAILED.
+    TableFeaturesFailedCode(u16), "OFPTFFC_" {
+        BAD_TABLE = 0, BAD_METADATA = 1, BAD_TYPE = 2, BAD_LEN = 3, BAD_ARGUMENT = 4, EPERM = 5,
+    }
+}
+
+macro_rules! codes {
+    ($($kind:ident => $codes:ident,)*) => {
+        impl ErrorType {
+            /// The name of one of this type's codes.
+            pub fn code_name(self, code: u16) -> Option<&'static str> {
+                match self {
+                    $(Self::$kind => $codes(code).name(),)*
+                    _ => None,
+                }
+            }
+
+            /// The number of one of this type's codes.
+            pub fn code_from_name(self, name: &str) -> Option<u16> {
+                match self {
+                    $(Self::$kind => $codes::from_name(name).map(|code| code.0),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    HELLO_FAILED => HelloFailedCode,
+    BAD_REQUEST => BadRequestCode,
+    BAD_ACTION => BadActionCode,
+    BAD_INSTRUCTION => BadInstructionCode,
+    BAD_MATCH => BadMatchCode,
+    FLOW_MOD_FAILED => FlowModFailedCode,
+    GROUP_MOD_FAILED => GroupModFailedCode,
+    PORT_MOD_FAILED => PortModFailedCode,
+    TABLE_MOD_FAILED => TableModFailedCode,
+    QUEUE_OP_FAILED => QueueOpFailedCode,
+    SWITCH_CONFIG_FAILED => SwitchConfigFailedCode,
+    ROLE_REQUEST_FAILED => RoleRequestFailedCode,
+    METER_MOD_FAILED => MeterModFailedCode,
+    TABLE_FEATURES_FAILED => TableFeaturesFailedCode,
+}
+
+/// OFPT_ERROR: a request could not be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorMsg {
+    /// What kind of error.
+    pub kind: ErrorType,
+    /// Which one, in the table of its kind; the experimenter's own number for
+    /// `ErrorType::EXPERIMENTER`.
+    pub code: u16,
+    /// What it is about, opaque: usually the first 64 bytes of the request or more,
+    /// a text for HELLO_FAILED, and for `ErrorType::EXPERIMENTER` the experimenter's
+    /// id (4 bytes) and then what it says.
+    pub data: Bytes,
+}
+
+/// Bytes of the experimenter's id in `struct ofp_error_experimenter_msg`.
+const EXPERIMENTER_LEN: usize = 4;
+
+impl ErrorMsg {
+    /// Whose error this is, if the kind is `ErrorType::EXPERIMENTER`.
+    pub fn experimenter(&self) -> Option<ExperimenterId> {
+        if self.kind != ErrorType::EXPERIMENTER {
+            return None;
+        }
+        self.data
+            .first_chunk::<EXPERIMENTER_LEN>()
+            .map(|id| ExperimenterId(u32::from_be_bytes(*id)))
+    }
+
+    /// The name of the code, if it has one.
+    pub fn code_name(&self) -> Option<&'static str> {
+        self.kind.code_name(self.code)
+    }
+}
+
+impl fmt::Display for ErrorMsg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code_name() {
+            Some(name) => write!(f, "{} {name}", self.kind),
+            None => write!(f, "{} code {}", self.kind, self.code),
+        }
+    }
+}
+
+impl Wire for ErrorMsg {
+    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let outer = r.enter("ofp_error_msg");
+        let kind = ErrorType::read(r)?;
+        let code = r.u16()?;
+        if kind == ErrorType::EXPERIMENTER && r.left() < EXPERIMENTER_LEN {
+            r.enter("ofp_error_experimenter_msg");
+            return Err(r.error(DecodeCause::Missing {
+                needed: EXPERIMENTER_LEN,
+                left: r.left(),
+            }));
+        }
+        let data = r.remaining()?;
+        r.leave(outer);
+        Ok(Self { kind, code, data })
+    }
+
+    fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        if self.kind == ErrorType::EXPERIMENTER && self.data.len() < EXPERIMENTER_LEN {
+            return Err(EncodeError {
+                structure: "ofp_error_experimenter_msg",
+                cause: EncodeCause::BodyLength(self.data.len()),
+            });
+        }
+        self.kind.write(w)?;
+        w.u16(self.code);
+        w.slice(&self.data);
+        Ok(())
+    }
+}

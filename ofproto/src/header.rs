@@ -1,0 +1,71 @@
+//! The header of every message (section 7.1.1, `struct ofp_header`).
+
+/// OpenFlow 1.3 on the wire.
+pub const VERSION_1_3: u8 = 0x04;
+
+/// Bytes of the header.
+pub const HEADER_LEN: usize = 8;
+
+code_point! {
+    /// What a message is (`enum ofp_type`).
+    MessageType(u8), "OFPT_" {
+        HELLO = 0,
+        ERROR = 1,
+        ECHO_REQUEST = 2,
+        ECHO_REPLY = 3,
+        EXPERIMENTER = 4,
+        FEATURES_REQUEST = 5,
+        FEATURES_REPLY = 6,
+        GET_CONFIG_REQUEST = 7,
+        GET_CONFIG_REPLY = 8,
+        SET_CONFIG = 9,
+        PACKET_IN = 10,
+        FLOW_REMOVED = 11,
+        PORT_STATUS = 12,
+        PACKET_OUT = 13,
+        FLOW_MOD = 14,
+        GROUP_MOD = 15,
+        PORT_MOD = 16,
+        TABLE_MOD = 17,
+        MULTIPART_REQUEST = 18,
+        MULTIPART_REPLY = 19,
+        BARRIER_REQUEST = 20,
+        BARRIER_REPLY = 21,
+        QUEUE_GET_CONFIG_REQUEST = 22,
+        QUEUE_GET_CONFIG_REPLY = 23,
+        ROLE_REQUEST = 24,
+        ROLE_REPLY = 25,
+        GET_ASYNC_REQUEST = 26,
+        GET_ASYNC_REPLY = 27,
+        SET_ASYNC = 28,
+        METER_MOD = 29,
+    }
+}
+
+/// The first eight bytes of a message, enough to know what it is and whom it
+/// answers without decoding (or even having) the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Protocol version.
+    pub version: u8,
+    /// What the message is.
+    pub kind: MessageType,
+    /// Bytes of the whole message, this header included.
+    pub length: u16,
+    /// Transaction id: a reply has that of its request.
+    pub xid: u32,
+}
+
+impl Header {
+    /// The header at the front of `bytes`; `None` when there are fewer than eight.
+    #[inline]
+    pub fn peek(bytes: &[u8]) -> Option<Self> {
+        let [version, kind, l0, l1, x0, x1, x2, x3] = *bytes.first_chunk::<HEADER_LEN>()?;
+        Some(Self {
+            version,
+            kind: MessageType(kind),
+            length: u16::from_be_bytes([l0, l1]),
+            xid: u32::from_be_bytes([x0, x1, x2, x3]),
+        })
+    }
+}

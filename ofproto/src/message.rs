@@ -1,0 +1,267 @@
+//! A whole message: header and body.
+
+use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
+use crate::error_msg::ErrorMsg;
+use crate::experimenter::Experimenter;
+use crate::flow::{FlowMod, FlowRemoved};
+use crate::group::GroupMod;
+use crate::header::{HEADER_LEN, Header, MessageType, VERSION_1_3};
+use crate::hello::Hello;
+use crate::meter::MeterMod;
+use crate::multipart::{MultipartReply, MultipartRequest};
+use crate::packet::{PacketIn, PacketOut};
+use crate::port::{PortMod, PortStatus};
+use crate::queue::{QueueGetConfigReply, QueueGetConfigRequest};
+use crate::role::{AsyncConfig, RoleMsg};
+use crate::switch::{FeaturesReply, SwitchConfig};
+use crate::table::TableMod;
+use crate::wire::{Reader, Wire, Writer};
+use bytes::{Bytes, BytesMut};
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Protocol version: 4, except that hello and error exist in every version,
+    /// because they are what two sides use before they agree on one.
+    pub version: u8,
+    /// Transaction id: a reply has that of its request.
+    pub xid: u32,
+    /// What it says.
+    pub body: Body,
+}
+
+/// Declares the bodies of messages: one row for each type of the specification.
+macro_rules! bodies {
+    ($($(#[$doc:meta])* $kind:ident $variant:ident $(($ty:ty))?,)*) => {
+        /// What a message says.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Body {
+            /// The versions the sender speaks.
+            Hello(Hello),
+            $($(#[$doc])* $variant $(($ty))?,)*
+            /// Not in the specification; its bytes are kept.
+            Unknown {
+                /// Its number.
+                kind: MessageType,
+                /// What follows the header.
+                body: Bytes,
+            },
+        }
+
+        impl Body {
+            /// What the message is.
+            pub fn kind(&self) -> MessageType {
+                match self {
+                    Self::Hello(_) => MessageType::HELLO,
+                    $(bodies!(@pattern $variant $($ty)?) => MessageType::$kind,)*
+                    Self::Unknown { kind, .. } => *kind,
+                }
+            }
+
+            #[inline]
+            fn read(header: Header, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                Ok(match header.kind {
+                    MessageType::HELLO => Self::Hello(Hello::read(header.version, r)?),
+                    $(MessageType::$kind => bodies!(@read r $variant $($ty)?),)*
+                    kind => Self::Unknown { kind, body: r.remaining()? },
+                })
+            }
+
+            #[inline]
+            fn write(&self, version: u8, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+                match self {
+                    Self::Hello(hello) => hello.write(version, w),
+                    $(bodies!(@bind body $variant $($ty)?) => bodies!(@write w body $($ty)?),)*
+                    Self::Unknown { kind, body } => {
+                        if kind.name().is_some() {
+                            let cause = EncodeCause::KnownKind(u32::from(kind.0));
+                            return Err(EncodeError { structure: STRUCTURE, cause });
+                        }
+                        w.slice(body);
+                        Ok(())
+                    }
+                }
+            }
+        }
+    };
+    (@pattern $variant:ident $ty:ty) => { Self::$variant(_) };
+    (@pattern $variant:ident) => { Self::$variant };
+    (@bind $body:ident $variant:ident $ty:ty) => { Self::$variant($body) };
+    (@bind $body:ident $variant:ident) => { Self::$variant };
+    (@read $r:ident $variant:ident $ty:ty) => { Self::$variant(<$ty as Wire>::read($r)?) };
+    (@read $r:ident $variant:ident) => { Self::$variant };
+    (@write $w:ident $body:ident $ty:ty) => { Wire::write($body, $w) };
+    (@write $w:ident $body:ident) => { Ok(()) };
+}
+
+bodies! {
+    /// A request could not be done.
+    ERROR Error(ErrorMsg),
+    /// Are you there?
+    ECHO_REQUEST EchoRequest(Bytes),
+    /// I am, with the bytes of the question.
+    ECHO_REPLY EchoReply(Bytes),
+    /// Defined elsewhere.
+    EXPERIMENTER Experimenter(Experimenter),
+    /// Who are you?
+    FEATURES_REQUEST FeaturesRequest,
+    /// Who the switch is.
+    FEATURES_REPLY FeaturesReply(FeaturesReply),
+    /// How are you configured?
+    GET_CONFIG_REQUEST GetConfigRequest,
+    /// How the switch is configured.
+    GET_CONFIG_REPLY GetConfigReply(SwitchConfig),
+    /// Be configured like this.
+    SET_CONFIG SetConfig(SwitchConfig),
+    /// A packet for the controller.
+    PACKET_IN PacketIn(PacketIn),
+    /// A rule ended.
+    FLOW_REMOVED FlowRemoved(FlowRemoved),
+    /// A port changed.
+    PORT_STATUS PortStatus(PortStatus),
+    /// A packet from the controller.
+    PACKET_OUT PacketOut(PacketOut),
+    /// Change rules.
+    FLOW_MOD FlowMod(FlowMod),
+    /// Change a group.
+    GROUP_MOD GroupMod(GroupMod),
+    /// Change a port.
+    PORT_MOD PortMod(PortMod),
+    /// Change a table.
+    TABLE_MOD TableMod(TableMod),
+    /// Tell me a lot.
+    MULTIPART_REQUEST MultipartRequest(MultipartRequest),
+    /// A part of a lot.
+    MULTIPART_REPLY MultipartReply(MultipartReply),
+    /// Tell me when all before this is done.
+    BARRIER_REQUEST BarrierRequest,
+    /// It is done.
+    BARRIER_REPLY BarrierReply,
+    /// What queues has a port?
+    QUEUE_GET_CONFIG_REQUEST QueueGetConfigRequest(QueueGetConfigRequest),
+    /// The queues of a port.
+    QUEUE_GET_CONFIG_REPLY QueueGetConfigReply(QueueGetConfigReply),
+    /// I want this role.
+    ROLE_REQUEST RoleRequest(RoleMsg),
+    /// You have this role.
+    ROLE_REPLY RoleReply(RoleMsg),
+    /// What do you tell me unasked?
+    GET_ASYNC_REQUEST GetAsyncRequest,
+    /// What the switch tells unasked.
+    GET_ASYNC_REPLY GetAsyncReply(AsyncConfig),
+    /// Tell me this unasked.
+    SET_ASYNC SetAsync(AsyncConfig),
+    /// Change a meter.
+    METER_MOD MeterMod(MeterMod),
+}
+
+const STRUCTURE: &str = "ofp_header";
+
+/// Where the length stands in the header.
+const LENGTH_AT: usize = 2;
+
+/// Whether a message of this kind may have another version than 1.3.
+fn any_version(kind: MessageType) -> bool {
+    matches!(kind, MessageType::HELLO | MessageType::ERROR)
+}
+
+impl Message {
+    /// A message of version 1.3.
+    pub fn new(xid: u32, body: Body) -> Self {
+        Self {
+            version: VERSION_1_3,
+            xid,
+            body,
+        }
+    }
+
+    /// What the message is.
+    pub fn kind(&self) -> MessageType {
+        self.body.kind()
+    }
+
+    /// Reads exactly one whole frame. Payloads are slices of it.
+    ///
+    /// # Errors
+    /// Every byte too few or too many, every length that lies, and every version but
+    /// 1.3 (for hello and error: none), with the structure and the place.
+    #[inline]
+    pub fn decode(frame: &Bytes) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(frame, STRUCTURE);
+        let Some(header) = Header::peek(frame) else {
+            return Err(r.error(DecodeCause::Missing {
+                needed: HEADER_LEN,
+                left: frame.len(),
+            }));
+        };
+        let said = usize::from(header.length);
+        if said < HEADER_LEN {
+            return Err(r.error(DecodeCause::TooShort {
+                said,
+                least: HEADER_LEN,
+            }));
+        }
+        if said > frame.len() {
+            return Err(r.error(DecodeCause::PastEnd {
+                said,
+                left: frame.len(),
+            }));
+        }
+        if said < frame.len() {
+            let left = frame.len().saturating_sub(said);
+            return Err(r.error_at(said, DecodeCause::Trailing { left }));
+        }
+        if header.version != VERSION_1_3 && !any_version(header.kind) {
+            return Err(r.error(DecodeCause::Version(header.version)));
+        }
+        r.skip(HEADER_LEN)?;
+        let body = Body::read(header, &mut r)?;
+        r.finish()?;
+        Ok(Self {
+            version: header.version,
+            xid: header.xid,
+            body,
+        })
+    }
+
+    /// Writes the message behind what `out` already holds.
+    ///
+    /// # Errors
+    /// The value has no form on the wire. `out` is then as it was before.
+    #[inline]
+    pub fn encode(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
+        let before = out.len();
+        let written = self.write(&mut Writer::new(out));
+        if written.is_err() {
+            out.truncate(before);
+        }
+        written
+    }
+
+    #[inline]
+    fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        let kind = self.kind();
+        if self.version != VERSION_1_3 && !any_version(kind) {
+            return Err(EncodeError {
+                structure: STRUCTURE,
+                cause: EncodeCause::Version(self.version),
+            });
+        }
+        w.u8(self.version);
+        kind.write(w)?;
+        w.u16(0);
+        w.u32(self.xid);
+        self.body.write(self.version, w)?;
+        w.set_length(STRUCTURE, LENGTH_AT, 0)
+    }
+
+    /// The message in bytes of its own.
+    ///
+    /// # Errors
+    /// As [`Message::encode`].
+    pub fn to_bytes(&self) -> Result<Bytes, EncodeError> {
+        let mut out = BytesMut::new();
+        self.encode(&mut out)?;
+        Ok(out.freeze())
+    }
+}

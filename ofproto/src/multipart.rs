@@ -1,0 +1,300 @@
+//! Multipart requests and replies (section 7.3.5).
+
+use crate::error::{DecodeError, EncodeCause, EncodeError};
+use crate::flow::{AggregateStats, FlowStats, FlowStatsRequest};
+use crate::group::{GroupDesc, GroupFeatures, GroupStats, GroupStatsRequest};
+use crate::meter::{MeterConfig, MeterFeatures, MeterRequest, MeterStats};
+use crate::number::ExperimenterId;
+use crate::port::{Port, PortStats, PortStatsRequest};
+use crate::queue::{QueueStats, QueueStatsRequest};
+use crate::table::{TableFeatures, TableStats};
+use crate::text::FixedText;
+use crate::wire::{Reader, Wire, Writer};
+use bytes::Bytes;
+
+code_point! {
+    /// What is asked and answered (`enum ofp_multipart_type`).
+    MultipartType(u16), "OFPMP_" {
+        DESC = 0,
+        FLOW = 1,
+        AGGREGATE = 2,
+        TABLE = 3,
+        PORT_STATS = 4,
+        QUEUE = 5,
+        GROUP = 6,
+        GROUP_DESC = 7,
+        GROUP_FEATURES = 8,
+        METER = 9,
+        METER_CONFIG = 10,
+        METER_FEATURES = 11,
+        TABLE_FEATURES = 12,
+        PORT_DESC = 13,
+        EXPERIMENTER = 0xffff,
+    }
+}
+
+flag_word! {
+    /// `enum ofp_multipart_request_flags`.
+    MultipartRequestFlags(u16), "OFPMPF_REQ_" {
+        MORE = 0,
+    }
+}
+
+flag_word! {
+    /// `enum ofp_multipart_reply_flags`.
+    MultipartReplyFlags(u16), "OFPMPF_REPLY_" {
+        MORE = 0,
+    }
+}
+
+/// `DESC_STR_LEN`.
+pub const DESC_LEN: usize = 256;
+
+/// `SERIAL_NUM_LEN`.
+pub const SERIAL_LEN: usize = 32;
+
+wire_struct! {
+    /// What the switch is (`struct ofp_desc`).
+    Desc, "ofp_desc" {
+        /// Who made it.
+        mfr_desc: FixedText<DESC_LEN>,
+        /// Its hardware.
+        hw_desc: FixedText<DESC_LEN>,
+        /// Its software.
+        sw_desc: FixedText<DESC_LEN>,
+        /// Its serial number.
+        serial_num: FixedText<SERIAL_LEN>,
+        /// What its operator calls it.
+        dp_desc: FixedText<DESC_LEN>,
+    }
+}
+
+/// A body of 1,056 bytes would make every message that big.
+impl Wire for Box<Desc> {
+    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Desc::read(r).map(Box::new)
+    }
+    fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        Desc::write(self, w)
+    }
+}
+
+wire_struct! {
+    /// A request or reply that is defined elsewhere (`struct ofp_experimenter_multipart_header`).
+    ExperimenterMultipart, "ofp_experimenter_multipart_header" {
+        /// By whom.
+        experimenter: ExperimenterId,
+        /// Which of the experimenter's.
+        exp_type: u32,
+        /// The rest, kept.
+        data: Bytes,
+    }
+}
+
+/// Declares the bodies of requests or of replies: one row for each type.
+macro_rules! multipart_bodies {
+    ($(#[$doc:meta])* $name:ident, $structure:literal {
+        $($(#[$row_doc:meta])* $kind:ident $variant:ident $(($ty:ty))?,)*
+    }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$row_doc])* $variant $(($ty))?,)*
+            /// Not in the specification; its bytes are kept.
+            Unknown {
+                /// Its number.
+                kind: MultipartType,
+                /// The whole body.
+                body: Bytes,
+            },
+        }
+
+        impl $name {
+            /// What is asked or answered.
+            pub fn kind(&self) -> MultipartType {
+                match self {
+                    $(multipart_bodies!(@pattern $variant $($ty)?) => MultipartType::$kind,)*
+                    Self::Unknown { kind, .. } => *kind,
+                }
+            }
+
+            #[inline]
+            pub(crate) fn read(kind: MultipartType, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                Ok(match kind {
+                    $(MultipartType::$kind => multipart_bodies!(@read r $variant $($ty)?),)*
+                    _ => Self::Unknown { kind, body: r.remaining()? },
+                })
+            }
+
+            #[inline]
+            pub(crate) fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+                match self {
+                    $(multipart_bodies!(@bind body $variant $($ty)?) => multipart_bodies!(@write w body $($ty)?),)*
+                    Self::Unknown { kind, body } => {
+                        if kind.name().is_some() {
+                            let cause = EncodeCause::KnownKind(u32::from(kind.0));
+                            return Err(EncodeError { structure: $structure, cause });
+                        }
+                        w.slice(body);
+                        Ok(())
+                    }
+                }
+            }
+        }
+    };
+    (@pattern $variant:ident $ty:ty) => { Self::$variant(_) };
+    (@pattern $variant:ident) => { Self::$variant };
+    (@bind $body:ident $variant:ident $ty:ty) => { Self::$variant($body) };
+    (@bind $body:ident $variant:ident) => { Self::$variant };
+    (@read $r:ident $variant:ident $ty:ty) => { Self::$variant(<$ty as Wire>::read($r)?) };
+    (@read $r:ident $variant:ident) => { Self::$variant };
+    (@write $w:ident $body:ident $ty:ty) => { Wire::write($body, $w) };
+    (@write $w:ident $body:ident) => { Ok(()) };
+}
+
+multipart_bodies! {
+    /// What a multipart request asks.
+    MultipartRequestBody, "ofp_multipart_request" {
+        /// What the switch is.
+        DESC Desc,
+        /// Rules.
+        FLOW Flow(FlowStatsRequest),
+        /// The sum of rules.
+        AGGREGATE Aggregate(FlowStatsRequest),
+        /// Counters of tables.
+        TABLE Table,
+        /// Counters of ports.
+        PORT_STATS PortStats(PortStatsRequest),
+        /// Counters of queues.
+        QUEUE Queue(QueueStatsRequest),
+        /// Counters of groups.
+        GROUP Group(GroupStatsRequest),
+        /// Groups.
+        GROUP_DESC GroupDesc,
+        /// What groups it can have.
+        GROUP_FEATURES GroupFeatures,
+        /// Counters of meters.
+        METER Meter(MeterRequest),
+        /// Meters.
+        METER_CONFIG MeterConfig(MeterRequest),
+        /// What meters it can have.
+        METER_FEATURES MeterFeatures,
+        /// What its tables can do; not empty: what they shall do.
+        TABLE_FEATURES TableFeatures(Vec<TableFeatures>),
+        /// Ports.
+        PORT_DESC PortDesc,
+        /// Defined elsewhere.
+        EXPERIMENTER Experimenter(ExperimenterMultipart),
+    }
+}
+
+multipart_bodies! {
+    /// What a multipart reply says.
+    MultipartReplyBody, "ofp_multipart_reply" {
+        /// What the switch is.
+        DESC Desc(Box<Desc>),
+        /// Rules.
+        FLOW Flow(Vec<FlowStats>),
+        /// The sum of rules.
+        AGGREGATE Aggregate(AggregateStats),
+        /// Counters of tables.
+        TABLE Table(Vec<TableStats>),
+        /// Counters of ports.
+        PORT_STATS PortStats(Vec<PortStats>),
+        /// Counters of queues.
+        QUEUE Queue(Vec<QueueStats>),
+        /// Counters of groups.
+        GROUP Group(Vec<GroupStats>),
+        /// Groups.
+        GROUP_DESC GroupDesc(Vec<GroupDesc>),
+        /// What groups it can have.
+        GROUP_FEATURES GroupFeatures(GroupFeatures),
+        /// Counters of meters.
+        METER Meter(Vec<MeterStats>),
+        /// Meters.
+        METER_CONFIG MeterConfig(Vec<MeterConfig>),
+        /// What meters it can have.
+        METER_FEATURES MeterFeatures(MeterFeatures),
+        /// What its tables can do.
+        TABLE_FEATURES TableFeatures(Vec<TableFeatures>),
+        /// Ports.
+        PORT_DESC PortDesc(Vec<Port>),
+        /// Defined elsewhere.
+        EXPERIMENTER Experimenter(ExperimenterMultipart),
+    }
+}
+
+/// OFPT_MULTIPART_REQUEST (`struct ofp_multipart_request`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MultipartRequest {
+    /// Whether more of this request follows.
+    pub flags: MultipartRequestFlags,
+    /// What is asked.
+    pub body: MultipartRequestBody,
+}
+
+impl MultipartRequest {
+    /// A request in one part.
+    pub fn new(body: MultipartRequestBody) -> Self {
+        Self {
+            flags: MultipartRequestFlags::NONE,
+            body,
+        }
+    }
+
+    /// Whether more of this request follows.
+    pub fn more(&self) -> bool {
+        self.flags.contains(MultipartRequestFlags::MORE)
+    }
+}
+
+/// OFPT_MULTIPART_REPLY (`struct ofp_multipart_reply`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MultipartReply {
+    /// Whether more of this reply follows.
+    pub flags: MultipartReplyFlags,
+    /// What is answered.
+    pub body: MultipartReplyBody,
+}
+
+impl MultipartReply {
+    /// A reply in one part.
+    pub fn new(body: MultipartReplyBody) -> Self {
+        Self {
+            flags: MultipartReplyFlags::NONE,
+            body,
+        }
+    }
+
+    /// Whether more of this reply follows.
+    pub fn more(&self) -> bool {
+        self.flags.contains(MultipartReplyFlags::MORE)
+    }
+}
+
+macro_rules! multipart_message {
+    ($name:ident $flags:ident $body:ident $structure:literal) => {
+        impl Wire for $name {
+            #[inline]
+            fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                let outer = r.enter($structure);
+                let kind = MultipartType::read(r)?;
+                let flags = $flags::read(r)?;
+                r.skip(4)?;
+                let body = $body::read(kind, r)?;
+                r.leave(outer);
+                Ok(Self { flags, body })
+            }
+            #[inline]
+            fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+                self.body.kind().write(w)?;
+                self.flags.write(w)?;
+                w.pad(4);
+                self.body.write(w)
+            }
+        }
+    };
+}
+
+multipart_message!(MultipartRequest MultipartRequestFlags MultipartRequestBody "ofp_multipart_request");
+multipart_message!(MultipartReply MultipartReplyFlags MultipartReplyBody "ofp_multipart_reply");

@@ -1,0 +1,560 @@
+//! One match field: OXM TLV (section 7.2.3.2 to 7.2.3.8).
+
+use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
+use crate::number::{ExperimenterId, PortNo};
+use crate::oxm_table::{OXM_TABLE, OxmRow};
+use crate::text::MacAddr;
+use crate::wire::{Reader, Wire, Writer};
+use bytes::Bytes;
+use core::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+code_point! {
+    /// Who numbers a match field (`enum ofp_oxm_class`).
+    OxmClass(u16), "OFPXMC_" {
+        NXM_0 = 0x0000,
+        NXM_1 = 0x0001,
+        OPENFLOW_BASIC = 0x8000,
+        EXPERIMENTER = 0xffff,
+    }
+}
+
+/// `OFPVID_PRESENT`: the bit of a VLAN_VID that says that there is a tag.
+pub const VLAN_PRESENT: u16 = 0x1000;
+
+/// `OFPVID_NONE`: the VLAN_VID of a packet without a tag.
+pub const VLAN_NONE: u16 = 0x0000;
+
+/// Bytes of the header of a TLV.
+const HEADER: usize = 4;
+
+/// Bytes of the experimenter's id behind the header, in class OFPXMC_EXPERIMENTER.
+const EXPERIMENTER: usize = 4;
+
+/// Field numbers have seven bits.
+const NUMBER_MASK: u8 = 0x7f;
+
+/// Which field: its class, its number, and whose it is in the experimenter class.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OxmField {
+    class: OxmClass,
+    experimenter: ExperimenterId,
+    number: u8,
+}
+
+impl OxmField {
+    /// A field of the specification's own class.
+    pub const fn basic(number: u8) -> Self {
+        Self::of_class(OxmClass::OPENFLOW_BASIC, number)
+    }
+
+    /// A field of any class but the experimenters'. Numbers have seven bits, higher
+    /// ones are cut.
+    pub const fn of_class(class: OxmClass, number: u8) -> Self {
+        Self {
+            class,
+            experimenter: ExperimenterId(0),
+            number: number & NUMBER_MASK,
+        }
+    }
+
+    /// A field of an experimenter.
+    pub const fn of_experimenter(experimenter: ExperimenterId, number: u8) -> Self {
+        Self {
+            class: OxmClass::EXPERIMENTER,
+            experimenter,
+            number: number & NUMBER_MASK,
+        }
+    }
+
+    /// Who numbers it.
+    pub fn class(self) -> OxmClass {
+        self.class
+    }
+
+    /// Its number in its class.
+    pub fn number(self) -> u8 {
+        self.number
+    }
+
+    /// Whose it is, in class OFPXMC_EXPERIMENTER.
+    pub fn experimenter(self) -> Option<ExperimenterId> {
+        (self.class == OxmClass::EXPERIMENTER).then_some(self.experimenter)
+    }
+
+    /// Its row in the specification's table.
+    #[inline]
+    pub fn row(self) -> Option<&'static OxmRow> {
+        if self.class == OxmClass::OPENFLOW_BASIC {
+            OXM_TABLE.get(usize::from(self.number))
+        } else {
+            None
+        }
+    }
+
+    /// `OFPXMT_OFB_..`, if the specification has it.
+    pub fn name(self) -> Option<&'static str> {
+        self.row().map(|row| row.name)
+    }
+
+    /// The field of such a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        OXM_TABLE.iter().find(|row| row.name == name).map(|row| row.field)
+    }
+
+    /// `OXM_OF_..`, or the numbers of a field that the specification does not have.
+    pub(crate) fn oxm_name(self) -> String {
+        match self.row() {
+            Some(row) => row.oxm_name.to_owned(),
+            None => self.to_string(),
+        }
+    }
+
+    /// The number of its value's bytes, if it is known.
+    #[inline]
+    pub fn width(self) -> Option<usize> {
+        self.row().map(|row| usize::from(row.width))
+    }
+}
+
+impl fmt::Display for OxmField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.name(), self.experimenter()) {
+            (Some(name), _) => f.write_str(name),
+            (None, Some(id)) => write!(f, "oxm {id}:{}", self.number),
+            (None, None) => write!(f, "oxm {:#06x}:{}", self.class.0, self.number),
+        }
+    }
+}
+
+impl fmt::Debug for OxmField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Bytes that stand in the value itself when there are few.
+///
+/// 16 hold every field without a mask and all but the IPv6 addresses with one, so
+/// neither reading nor making those allocates.
+#[derive(Clone)]
+enum Payload {
+    Inline { len: u8, bytes: [u8; INLINE] },
+    Shared(Bytes),
+}
+
+const INLINE: usize = 16;
+
+impl Payload {
+    #[inline]
+    fn inline(slice: &[u8]) -> Option<Self> {
+        let len = u8::try_from(slice.len()).ok()?;
+        let mut bytes = [0; INLINE];
+        bytes.get_mut(..slice.len())?.copy_from_slice(slice);
+        Some(Self::Inline { len, bytes })
+    }
+
+    #[inline]
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Inline { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or(bytes),
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+/// A field with its value and, if it is masked, its mask.
+///
+/// Its bytes always have the width that the specification gives the field, so it
+/// can always be written.
+#[derive(Clone)]
+pub struct Oxm {
+    field: OxmField,
+    masked: bool,
+    payload: Payload,
+}
+
+/// What stands in front of a value on the wire.
+#[derive(Clone, Copy)]
+pub(crate) struct OxmHeader {
+    pub(crate) field: OxmField,
+    pub(crate) masked: bool,
+    /// Bytes of value and mask.
+    pub(crate) payload: usize,
+    /// Bytes before them.
+    pub(crate) skip: usize,
+}
+
+impl OxmHeader {
+    /// The header at the front of `bytes`, if it is there and not shorter than itself.
+    #[inline]
+    pub(crate) fn peek(bytes: &[u8]) -> Option<Self> {
+        let [c0, c1, field, length] = *bytes.first_chunk::<HEADER>()?;
+        let class = OxmClass(u16::from_be_bytes([c0, c1]));
+        let (number, masked) = (field >> 1, field & 1 == 1);
+        let length = usize::from(length);
+        if class != OxmClass::EXPERIMENTER {
+            let field = OxmField::of_class(class, number);
+            return Some(Self {
+                field,
+                masked,
+                payload: length,
+                skip: HEADER,
+            });
+        }
+        let id = *bytes.get(HEADER..)?.first_chunk::<EXPERIMENTER>()?;
+        let field = OxmField::of_experimenter(ExperimenterId(u32::from_be_bytes(id)), number);
+        let payload = length.checked_sub(EXPERIMENTER)?;
+        Some(Self {
+            field,
+            masked,
+            payload,
+            skip: HEADER + EXPERIMENTER,
+        })
+    }
+}
+
+impl Oxm {
+    /// A field from its bytes, most significant first.
+    ///
+    /// # Errors
+    /// `EncodeCause::OxmLength` when value or mask do not have the field's width, or
+    /// when an unknown field is longer than a TLV can be.
+    pub fn new(field: OxmField, value: &[u8], mask: Option<&[u8]>) -> Result<Self, EncodeError> {
+        let wrong = |given: usize| EncodeError {
+            structure: "ofp_match",
+            cause: EncodeCause::OxmLength { field, given },
+        };
+        let must = field.width().unwrap_or(value.len());
+        if value.len() != must {
+            return Err(wrong(value.len()));
+        }
+        let Some(mask) = mask else {
+            return Self::checked(field, false, value).ok_or_else(|| wrong(value.len()));
+        };
+        if mask.len() != must {
+            return Err(wrong(mask.len()));
+        }
+        let both = [value, mask].concat();
+        Self::checked(field, true, &both).ok_or_else(|| wrong(value.len()))
+    }
+
+    fn checked(field: OxmField, masked: bool, both: &[u8]) -> Option<Self> {
+        let room = if field.class == OxmClass::EXPERIMENTER {
+            255 - EXPERIMENTER
+        } else {
+            255
+        };
+        if both.len() > room {
+            return None;
+        }
+        let payload = Payload::inline(both).unwrap_or_else(|| Payload::Shared(Bytes::copy_from_slice(both)));
+        Some(Self { field, masked, payload })
+    }
+
+    /// A field of the table from a number, of which the low bytes are taken.
+    fn low_bytes<const N: usize>(field: OxmField, value: [u8; N], mask: Option<[u8; N]>) -> Self {
+        let width = field.width().unwrap_or(N).min(N);
+        let tail = |all: &[u8; N]| -> Vec<u8> { all.get(N - width..).unwrap_or(all).to_vec() };
+        let mut both = tail(&value);
+        if let Some(mask) = mask {
+            both.extend_from_slice(&tail(&mask));
+        }
+        let payload = Payload::inline(&both).unwrap_or_else(|| Payload::Shared(Bytes::from(both)));
+        Self {
+            field,
+            masked: mask.is_some(),
+            payload,
+        }
+    }
+
+    /// Which field.
+    #[inline]
+    pub fn field(&self) -> OxmField {
+        self.field
+    }
+
+    /// Whether it has a mask.
+    #[inline]
+    pub fn is_masked(&self) -> bool {
+        self.masked
+    }
+
+    #[inline]
+    fn halves(&self) -> (&[u8], &[u8]) {
+        let all = self.payload.as_slice();
+        if !self.masked {
+            return (all, &[]);
+        }
+        all.split_at_checked(all.len() / 2).unwrap_or((all, &[]))
+    }
+
+    /// The value, most significant byte first.
+    #[inline]
+    pub fn value(&self) -> &[u8] {
+        self.halves().0
+    }
+
+    /// The mask, most significant byte first; a bit of 1 is compared.
+    #[inline]
+    pub fn mask(&self) -> Option<&[u8]> {
+        self.masked.then(|| self.halves().1)
+    }
+
+    /// The value as a number; `None` when it has more than 64 bits.
+    #[inline]
+    pub fn value_u64(&self) -> Option<u64> {
+        number(self.value())
+    }
+
+    /// The mask as a number; `None` when there is none or it has more than 64 bits.
+    #[inline]
+    pub fn mask_u64(&self) -> Option<u64> {
+        self.mask().and_then(number)
+    }
+
+    /// Reads the TLV that `header` announced from `bytes`, which start with it.
+    #[inline]
+    pub(crate) fn from_wire(header: OxmHeader, bytes: &[u8], shared: impl FnOnce() -> Bytes) -> Option<Self> {
+        let slice = bytes.get(header.skip..)?.get(..header.payload)?;
+        let payload = Payload::inline(slice).unwrap_or_else(|| Payload::Shared(shared()));
+        Some(Self {
+            field: header.field,
+            masked: header.masked,
+            payload,
+        })
+    }
+
+    /// Appends the TLV.
+    #[inline]
+    pub(crate) fn put(&self, out: &mut impl bytes::BufMut) {
+        let payload = self.payload.as_slice();
+        let experimenter = self.field.experimenter();
+        let extra = if experimenter.is_some() { EXPERIMENTER } else { 0 };
+        let length = u8::try_from(payload.len().saturating_add(extra))
+            .expect("a field that is longer than its length can say is never made");
+        out.put_u16(self.field.class.0);
+        out.put_u8((self.field.number << 1) | u8::from(self.masked));
+        out.put_u8(length);
+        if let Some(id) = experimenter {
+            out.put_u32(id.0);
+        }
+        out.put_slice(payload);
+    }
+}
+
+#[inline]
+fn number(bytes: &[u8]) -> Option<u64> {
+    (bytes.len() <= 8).then(|| bytes.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte)))
+}
+
+/// Checks one TLV at the reader's place and steps over it.
+#[inline]
+pub(crate) fn check(r: &mut Reader<'_>) -> Result<OxmHeader, DecodeError> {
+    let Some(header) = OxmHeader::peek(r.rest()) else {
+        return Err(header_error(r));
+    };
+    let masked = header.masked;
+    match header.field.width() {
+        Some(width) => {
+            let must = if masked { width * 2 } else { width };
+            if header.payload != must {
+                let (field, said) = (header.field, header.payload);
+                return Err(r.error(DecodeCause::OxmLength { field, said, must }));
+            }
+        }
+        None if masked && header.payload % 2 != 0 => {
+            let (field, said) = (header.field, header.payload);
+            return Err(r.error(DecodeCause::OxmMask { field, said }));
+        }
+        None => {}
+    }
+    let whole = header.skip.saturating_add(header.payload);
+    if whole > r.left() {
+        return Err(r.error(DecodeCause::PastEnd {
+            said: whole,
+            left: r.left(),
+        }));
+    }
+    r.skip(whole)?;
+    Ok(header)
+}
+
+/// Why there is no header: too few bytes, or a length without room for the experimenter.
+#[cold]
+fn header_error(r: &Reader<'_>) -> DecodeError {
+    match r.rest().first_chunk::<HEADER>() {
+        None => r.error(DecodeCause::Missing {
+            needed: HEADER,
+            left: r.left(),
+        }),
+        Some([.., length]) if usize::from(*length) < EXPERIMENTER => r.error(DecodeCause::TooShort {
+            said: usize::from(*length),
+            least: EXPERIMENTER,
+        }),
+        Some(_) => r.error(DecodeCause::Missing {
+            needed: HEADER + EXPERIMENTER,
+            left: r.left(),
+        }),
+    }
+}
+
+impl Wire for Oxm {
+    #[inline]
+    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let start = r.offset();
+        let all = r.rest();
+        let header = check(r)?;
+        let from = start.saturating_add(header.skip);
+        Self::from_wire(header, all, || r.frame_slice(from, header.payload)).ok_or_else(|| {
+            r.error_at(
+                start,
+                DecodeCause::Missing {
+                    needed: header.payload,
+                    left: 0,
+                },
+            )
+        })
+    }
+    #[inline]
+    fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        self.put(w.buffer());
+        Ok(())
+    }
+}
+
+impl PartialEq for Oxm {
+    fn eq(&self, other: &Self) -> bool {
+        self.field == other.field && self.masked == other.masked && self.payload.as_slice() == other.payload.as_slice()
+    }
+}
+
+impl Eq for Oxm {}
+
+impl core::hash::Hash for Oxm {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.field.hash(state);
+        self.masked.hash(state);
+        self.payload.as_slice().hash(state);
+    }
+}
+
+impl fmt::Debug for Oxm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}=", self.field)?;
+        self.value().iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        if let Some(mask) = self.mask() {
+            f.write_str("/")?;
+            mask.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        }
+        Ok(())
+    }
+}
+
+macro_rules! oxm_constructors {
+    ($($(#[$doc:meta])* $name:ident($ty:ty) $field:ident = $bytes:expr;)*) => {
+        impl Oxm {
+            $($(#[$doc])* pub fn $name(value: $ty) -> Self {
+                let bytes: fn($ty) -> _ = $bytes;
+                Self::low_bytes(OxmField::$field, bytes(value), None)
+            })*
+        }
+    };
+}
+
+macro_rules! masked_oxm_constructors {
+    ($($(#[$doc:meta])* $name:ident($ty:ty) $field:ident = $bytes:expr;)*) => {
+        impl Oxm {
+            $($(#[$doc])* pub fn $name(value: $ty, mask: $ty) -> Self {
+                let bytes: fn($ty) -> _ = $bytes;
+                Self::low_bytes(OxmField::$field, bytes(value), Some(bytes(mask)))
+            })*
+        }
+    };
+}
+
+oxm_constructors! {
+    /// The port a packet came in by.
+    in_port(PortNo) IN_PORT = |port| port.0.to_be_bytes();
+    /// The physical port below it.
+    in_phy_port(PortNo) IN_PHY_PORT = |port| port.0.to_be_bytes();
+    /// What earlier tables wrote down about the packet.
+    metadata(u64) METADATA = u64::to_be_bytes;
+    /// Ethernet destination.
+    eth_dst(MacAddr) ETH_DST = |mac| mac.0;
+    /// Ethernet source.
+    eth_src(MacAddr) ETH_SRC = |mac| mac.0;
+    /// Ethernet type.
+    eth_type(u16) ETH_TYPE = u16::to_be_bytes;
+    /// The outer tag's VLAN, 0 to 4095; says also that there is a tag.
+    vlan_vid(u16) VLAN_VID = |vid| ((vid & 0x0fff) | VLAN_PRESENT).to_be_bytes();
+    /// VLAN_VID as it stands on the wire, presence bit included: `VLAN_NONE` for no tag.
+    vlan_vid_raw(u16) VLAN_VID = u16::to_be_bytes;
+    /// The outer tag's priority.
+    vlan_pcp(u8) VLAN_PCP = |pcp| [pcp];
+    /// Differentiated services.
+    ip_dscp(u8) IP_DSCP = |dscp| [dscp];
+    /// Explicit congestion notification.
+    ip_ecn(u8) IP_ECN = |ecn| [ecn];
+    /// IP protocol.
+    ip_proto(u8) IP_PROTO = |proto| [proto];
+    /// IPv4 source.
+    ipv4_src(Ipv4Addr) IPV4_SRC = |ip| ip.octets();
+    /// IPv4 destination.
+    ipv4_dst(Ipv4Addr) IPV4_DST = |ip| ip.octets();
+    /// TCP source port.
+    tcp_src(u16) TCP_SRC = u16::to_be_bytes;
+    /// TCP destination port.
+    tcp_dst(u16) TCP_DST = u16::to_be_bytes;
+    /// UDP source port.
+    udp_src(u16) UDP_SRC = u16::to_be_bytes;
+    /// UDP destination port.
+    udp_dst(u16) UDP_DST = u16::to_be_bytes;
+    /// ARP operation.
+    arp_op(u16) ARP_OP = u16::to_be_bytes;
+    /// ARP sender's IPv4 address.
+    arp_spa(Ipv4Addr) ARP_SPA = |ip| ip.octets();
+    /// ARP target's IPv4 address.
+    arp_tpa(Ipv4Addr) ARP_TPA = |ip| ip.octets();
+    /// IPv6 source.
+    ipv6_src(Ipv6Addr) IPV6_SRC = |ip| ip.octets();
+    /// IPv6 destination.
+    ipv6_dst(Ipv6Addr) IPV6_DST = |ip| ip.octets();
+    /// MPLS label.
+    mpls_label(u32) MPLS_LABEL = u32::to_be_bytes;
+    /// Number of the tunnel a packet came by (a VXLAN's VNI in the low 24 bits).
+    tunnel_id(u64) TUNNEL_ID = u64::to_be_bytes;
+}
+
+masked_oxm_constructors! {
+    /// Some bits of the metadata.
+    metadata_masked(u64) METADATA = u64::to_be_bytes;
+    /// Some bits of the Ethernet destination.
+    eth_dst_masked(MacAddr) ETH_DST = |mac| mac.0;
+    /// Some bits of the Ethernet source.
+    eth_src_masked(MacAddr) ETH_SRC = |mac| mac.0;
+    /// Some bits of VLAN_VID as it stands on the wire, presence bit included.
+    vlan_vid_masked(u16) VLAN_VID = u16::to_be_bytes;
+    /// An IPv4 source network.
+    ipv4_src_masked(Ipv4Addr) IPV4_SRC = |ip| ip.octets();
+    /// An IPv4 destination network.
+    ipv4_dst_masked(Ipv4Addr) IPV4_DST = |ip| ip.octets();
+    /// An IPv6 source network.
+    ipv6_src_masked(Ipv6Addr) IPV6_SRC = |ip| ip.octets();
+    /// An IPv6 destination network.
+    ipv6_dst_masked(Ipv6Addr) IPV6_DST = |ip| ip.octets();
+    /// Some bits of the tunnel's number.
+    tunnel_id_masked(u64) TUNNEL_ID = u64::to_be_bytes;
+}
+
+impl Oxm {
+    /// Any VLAN tag, whatever its VLAN.
+    pub fn vlan_any() -> Self {
+        Self::vlan_vid_masked(VLAN_PRESENT, VLAN_PRESENT)
+    }
+
+    /// No VLAN tag.
+    pub fn vlan_none() -> Self {
+        Self::vlan_vid_raw(VLAN_NONE)
+    }
+}

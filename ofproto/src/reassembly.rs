@@ -1,0 +1,186 @@
+//! Joins the parts of multipart replies.
+//!
+//! Pure bookkeeping: it knows no time. Who asked decides how long to wait and calls
+//! [`Reassembly::forget`] when it no longer does.
+
+use crate::multipart::{MultipartReply, MultipartReplyBody};
+use core::fmt;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+/// How much a switch may make us keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReassemblyLimits {
+    /// Replies that may be under way at a time. Each was asked for by us, so this is
+    /// the number of questions we ask at a time; parts of further ones are refused.
+    pub replies_max: usize,
+    /// Parts of one reply. A reply that never ends is cut off here even when its
+    /// parts are empty.
+    pub parts_max: usize,
+    /// Bytes of all replies under way, as counted on the wire. What they take in
+    /// memory is a small multiple of that.
+    pub bytes_max: usize,
+}
+
+impl Default for ReassemblyLimits {
+    /// 16 replies, 65,536 parts, 64 MiB: a million rules of 60 bytes, which no switch
+    /// we know has.
+    fn default() -> Self {
+        Self {
+            replies_max: 16,
+            parts_max: 65_536,
+            bytes_max: 64 << 20,
+        }
+    }
+}
+
+/// Why a reply was given up. All its parts are forgotten; parts that still come look
+/// like the beginning of a new reply, so who sees this should end the connection or
+/// ignore that transaction id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReassemblyError {
+    /// More replies under way than `replies_max`.
+    Replies,
+    /// More parts than `parts_max`.
+    Parts,
+    /// More bytes than `bytes_max`.
+    Bytes,
+    /// A part is of another type than the one before.
+    Type,
+    /// A second part of a reply that has only one (such as a description).
+    NotAList,
+}
+
+impl fmt::Display for ReassemblyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Replies => "more multipart replies under way than replies_max",
+            Self::Parts => "more parts of a multipart reply than parts_max",
+            Self::Bytes => "more bytes in multipart replies than bytes_max",
+            Self::Type => "a part of a multipart reply has another type than the part before",
+            Self::NotAList => "a second part of a multipart reply that can have only one",
+        })
+    }
+}
+
+impl std::error::Error for ReassemblyError {}
+
+#[derive(Debug)]
+struct Partial {
+    body: MultipartReplyBody,
+    parts: usize,
+    bytes: usize,
+}
+
+/// The multipart replies of one connection that are under way.
+#[derive(Debug, Default)]
+pub struct Reassembly {
+    limits: ReassemblyLimits,
+    partial: HashMap<u32, Partial>,
+    bytes: usize,
+}
+
+impl Reassembly {
+    /// Nothing under way.
+    pub fn new(limits: ReassemblyLimits) -> Self {
+        Self {
+            limits,
+            partial: HashMap::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Takes one part, whose frame had `frame_len` bytes; gives the whole reply when
+    /// it was the last.
+    ///
+    /// # Errors
+    /// A limit is reached or the parts do not fit together; the reply is forgotten.
+    pub fn accept(
+        &mut self,
+        xid: u32,
+        reply: MultipartReply,
+        frame_len: usize,
+    ) -> Result<Option<MultipartReplyBody>, ReassemblyError> {
+        let more = reply.more();
+        if !more && !self.partial.contains_key(&xid) {
+            return Ok(Some(reply.body));
+        }
+        let joined = self.join(xid, reply.body, frame_len);
+        if joined.is_err() {
+            self.forget(xid);
+            return joined.map(|()| None);
+        }
+        if more { Ok(None) } else { Ok(self.take(xid)) }
+    }
+
+    fn join(&mut self, xid: u32, body: MultipartReplyBody, frame_len: usize) -> Result<(), ReassemblyError> {
+        let bytes = self.bytes.saturating_add(frame_len);
+        if bytes > self.limits.bytes_max {
+            return Err(ReassemblyError::Bytes);
+        }
+        let replies = self.partial.len();
+        match self.partial.entry(xid) {
+            Entry::Vacant(_) if replies >= self.limits.replies_max => return Err(ReassemblyError::Replies),
+            Entry::Vacant(_) if self.limits.parts_max == 0 => return Err(ReassemblyError::Parts),
+            Entry::Vacant(vacant) => {
+                vacant.insert(Partial {
+                    body,
+                    parts: 1,
+                    bytes: frame_len,
+                });
+            }
+            Entry::Occupied(mut entry) => {
+                let partial = entry.get_mut();
+                if partial.parts >= self.limits.parts_max {
+                    return Err(ReassemblyError::Parts);
+                }
+                append(&mut partial.body, body)?;
+                partial.parts = partial.parts.saturating_add(1);
+                partial.bytes = partial.bytes.saturating_add(frame_len);
+            }
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    fn take(&mut self, xid: u32) -> Option<MultipartReplyBody> {
+        let partial = self.partial.remove(&xid)?;
+        self.bytes = self.bytes.saturating_sub(partial.bytes);
+        Some(partial.body)
+    }
+
+    /// Drops what came of a reply that nobody waits for any more.
+    pub fn forget(&mut self, xid: u32) {
+        self.take(xid);
+    }
+
+    /// Replies under way.
+    pub fn replies(&self) -> usize {
+        self.partial.len()
+    }
+
+    /// Bytes of the replies under way, as counted on the wire.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// Adds a later part to the earlier ones.
+fn append(all: &mut MultipartReplyBody, part: MultipartReplyBody) -> Result<(), ReassemblyError> {
+    use MultipartReplyBody as B;
+    match (all, part) {
+        (B::Flow(all), B::Flow(part)) => all.extend(part),
+        (B::Table(all), B::Table(part)) => all.extend(part),
+        (B::PortStats(all), B::PortStats(part)) => all.extend(part),
+        (B::Queue(all), B::Queue(part)) => all.extend(part),
+        (B::Group(all), B::Group(part)) => all.extend(part),
+        (B::GroupDesc(all), B::GroupDesc(part)) => all.extend(part),
+        (B::Meter(all), B::Meter(part)) => all.extend(part),
+        (B::MeterConfig(all), B::MeterConfig(part)) => all.extend(part),
+        (B::TableFeatures(all), B::TableFeatures(part)) => all.extend(part),
+        (B::PortDesc(all), B::PortDesc(part)) => all.extend(part),
+        (all, part) if all.kind() == part.kind() => return Err(ReassemblyError::NotAList),
+        _ => return Err(ReassemblyError::Type),
+    }
+    Ok(())
+}
