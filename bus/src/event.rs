@@ -171,3 +171,16 @@ impl RegionEventBody {
         }
     }
 }
+
+/// What one live direction adds to the digest of [`RegionEventBody::LinkDigest`]: FNV-1a over both ports. The digest is the
+/// wrapping sum over all live directions that end in the switch, so order does not matter.
+pub fn direction_digest(from: PortRef, to: PortRef) -> u64 {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for end in [from, to] {
+        let port = end.port.0.to_be_bytes();
+        for byte in end.switch.0.to_be_bytes().into_iter().chain(port) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+    hash
+}
