@@ -1,0 +1,260 @@
+//! A lab leaves nothing behind, however it ends.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use skerry_tests::delay::{DelayLine, Pair};
+use skerry_tests::lab::{End, Lab};
+use skerry_tests::ovs::{Controllers, Ovs};
+use skerry_tests::wait::{self, DEADLINE};
+
+use crate::Need::{Ovs as OpenVSwitch, Root, Tap};
+use crate::{PREFIX, Test};
+
+pub const TESTS: &[Test] = &[
+    Test(
+        "lab::an_ended_lab_leaves_nothing_behind",
+        &[Root, OpenVSwitch, Tap],
+        an_ended_lab_leaves_nothing_behind,
+    ),
+    Test(
+        "lab::what_a_killed_program_left_is_removed",
+        &[Root, OpenVSwitch, Tap],
+        what_a_killed_program_left_is_removed,
+    ),
+    Test(
+        "lab::a_living_programs_lab_is_left_alone",
+        &[Root],
+        a_living_programs_lab_is_left_alone,
+    ),
+    Test(
+        "lab::a_stopped_and_a_stubborn_child_end_too",
+        &[],
+        a_stopped_and_a_stubborn_child_end_too,
+    ),
+    Test("lab::two_labs_stand_side_by_side", &[Root], two_labs_stand_side_by_side),
+];
+
+/// First argument of this program when it is the one to be killed; the second is a prefix.
+pub const HOLD: &str = "hold-lab";
+
+/// Makes a full lab, says its name, and waits to be killed.
+pub fn hold() {
+    let made = std::env::args()
+        .nth(2)
+        .context("no prefix")
+        .and_then(|prefix| full(&prefix));
+    match made {
+        Ok(world) => {
+            println!("{}", world.lab.name());
+            // Ends also when the test is gone.
+            let _ = std::io::stdin().read(&mut [0]);
+        }
+        Err(error) => println!("error: {error:?}"),
+    }
+}
+
+/// One of everything that a lab can hold.
+struct World {
+    _ovs: Ovs,
+    _delay: DelayLine,
+    lab: Lab,
+}
+
+fn full(prefix: &str) -> Result<World> {
+    let lab = Lab::new(prefix)?;
+    lab.add_netns("one")?;
+    lab.add_netns("two")?;
+    lab.veth(
+        End::new("one", "cable").with_address("10.1.0.1/24"),
+        End::new("two", "cable").with_address("10.1.0.2/24"),
+    )?;
+    let delay = DelayLine::start(
+        &lab,
+        "one",
+        &[Pair::new("link", "tap-a", "tap-b", Duration::from_millis(1))],
+    )?;
+    let ovs = Ovs::start(&lab, "one")?;
+    ovs.add_bridge("bridge", 1, &Controllers::new::<String>([]))?;
+    ovs.add_port("bridge", "tap-a", 1)?;
+    // A child with a child of its own, which is not in the lab's list.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "sleep 1000 & echo started; wait"]);
+    let shell = lab.spawn_piped(Some("two"), "shell", shell)?;
+    let mut started = String::new();
+    BufReader::new(shell.take_stdout().context("no output")?).read_line(&mut started)?;
+    Ok(World {
+        _ovs: ovs,
+        _delay: delay,
+        lab,
+    })
+}
+
+/// What this machine has of labs with a prefix, and all interfaces outside of them.
+#[derive(Debug, PartialEq, Eq)]
+struct Machine {
+    namespaces: BTreeSet<String>,
+    interfaces: BTreeSet<String>,
+    processes: BTreeSet<String>,
+    files: BTreeSet<String>,
+}
+
+impl Machine {
+    fn look(prefix: &str) -> Result<Machine> {
+        let names = |folder: &str| -> BTreeSet<String> {
+            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            entries
+                .filter_map(|entry| entry.file_name().into_string().ok())
+                .collect()
+        };
+        let ours = |folder: &str| {
+            names(folder)
+                .into_iter()
+                .filter(|name| name.starts_with(prefix))
+                .collect()
+        };
+        let mut processes = BTreeSet::new();
+        let temporary = std::env::temp_dir().display().to_string();
+        for pid in names("/proc")
+            .into_iter()
+            .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+        {
+            // By where its output goes: every child of a lab has its log there.
+            let output = std::fs::read_link(format!("/proc/{pid}/fd/2")).unwrap_or_default();
+            if output.starts_with(&temporary) && output.to_string_lossy().contains(prefix) {
+                processes.insert(format!("{pid} {}", output.display()));
+            }
+        }
+        let (namespaces, files) = (ours("/run/netns"), ours(&temporary));
+        Ok(Machine {
+            namespaces,
+            interfaces: names("/sys/class/net"),
+            processes,
+            files,
+        })
+    }
+}
+
+/// A prefix that no other run uses at the same time.
+fn own_prefix() -> String {
+    let pid = std::process::id().to_string();
+    let letters = pid.bytes().map(|digit| char::from(digit - b'0' + b'a'));
+    format!("{PREFIX}-{}", letters.collect::<String>())
+}
+
+fn an_ended_lab_leaves_nothing_behind() -> Result<()> {
+    let prefix = own_prefix();
+    let before = Machine::look(&prefix)?;
+    let world = full(&prefix)?;
+    let within = Machine::look(&prefix)?;
+    ensure!(within.namespaces.len() == 2 && within.files.len() == 1, "{within:?}");
+    // Delay line, two daemons, a shell and what it started.
+    ensure!(within.processes.len() == 5, "{within:?}");
+    ensure!(
+        within.interfaces == before.interfaces,
+        "interfaces outside the namespaces: {within:?}"
+    );
+    world.lab.teardown()?;
+    let after = Machine::look(&prefix)?;
+    ensure!(after == before, "before {before:?}\nafter {after:?}");
+    ensure!(
+        world.lab.add_netns("late").is_err() && Machine::look(&prefix)? == before,
+        "made after its end"
+    );
+    Ok(())
+}
+
+fn what_a_killed_program_left_is_removed() -> Result<()> {
+    let prefix = own_prefix();
+    let before = Machine::look(&prefix)?;
+    let mut holder = Command::new(std::env::current_exe()?)
+        .args([HOLD, &prefix])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut name = String::new();
+    BufReader::new(holder.stdout.take().context("no output")?).read_line(&mut name)?;
+    let name = name.trim();
+    if !name.starts_with(&prefix) {
+        holder.kill()?;
+        holder.wait()?;
+        bail!("the holder said {name:?}");
+    }
+    ensure!(
+        Lab::clean_leftovers(&prefix)?.is_empty(),
+        "the lab of a living program was removed"
+    );
+    let held = Machine::look(&prefix)?;
+    ensure!(held.namespaces.len() == 2 && held.processes.len() == 5, "{held:?}");
+    holder.kill()?;
+    holder.wait()?;
+    // Its children die with it; only what they started themselves has to be looked for.
+    wait::until("the end of its children", DEADLINE, || match Machine::look(&prefix) {
+        Ok(machine) if machine.processes.iter().all(|process| process.contains("/shell.log")) => Ok(()),
+        seen => Err(format!("{seen:?}")),
+    })?;
+    let removed = Lab::clean_leftovers(&prefix)?;
+    ensure!(removed == [name], "{removed:?}");
+    wait::until("nothing left", DEADLINE, || match Machine::look(&prefix) {
+        Ok(machine) if machine == before => Ok(()),
+        seen => Err(format!("{seen:?}, before: {before:?}")),
+    })
+}
+
+fn a_living_programs_lab_is_left_alone() -> Result<()> {
+    let prefix = own_prefix();
+    let lab = Lab::new(&prefix)?;
+    lab.add_netns("one")?;
+    // A shorter prefix is another one, although names begin with it.
+    for prefix in [PREFIX, &prefix] {
+        let removed = Lab::clean_leftovers(prefix)?;
+        ensure!(!removed.iter().any(|name| name == lab.name()), "{removed:?}");
+    }
+    lab.run("one", &["ip", "link", "show", "lo"])?;
+    Ok(())
+}
+
+fn a_stopped_and_a_stubborn_child_end_too() -> Result<()> {
+    let lab = Lab::new(&own_prefix())?;
+    let mut command = Command::new("sleep");
+    command.arg("1000");
+    let stopped = lab.spawn(None, "stopped", command)?;
+    stopped.signal(libc::SIGSTOP)?;
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' TERM; echo ready; while :; do sleep 1000; done"]);
+    let stubborn = lab.spawn_piped(None, "stubborn", command)?;
+    let mut ready = String::new();
+    BufReader::new(stubborn.take_stdout().context("no output")?).read_line(&mut ready)?;
+    let status = stubborn.end(Duration::from_millis(200))?;
+    ensure!(!status.success() && !stubborn.is_running(), "{status}");
+    lab.teardown()?;
+    ensure!(!stopped.is_running(), "the stopped child runs");
+    ensure!(
+        stopped.signal(libc::SIGTERM).is_err(),
+        "a signal was sent to an ended child"
+    );
+    Ok(())
+}
+
+fn two_labs_stand_side_by_side() -> Result<()> {
+    let (first, second) = (Lab::new(&own_prefix())?, Lab::new(&own_prefix())?);
+    for lab in [&first, &second] {
+        lab.add_netns("one")?;
+        lab.add_netns("two")?;
+        lab.veth(End::new("one", "cable"), End::new("two", "cable"))?;
+    }
+    first.teardown()?;
+    second.run("one", &["ip", "link", "show", "cable"])?;
+    // A socket opened within belongs to the namespace: the host's loopback has other addresses.
+    second.run("one", &["ip", "addr", "add", "10.3.0.1/32", "dev", "lo"])?;
+    let bound = second.within("one", || std::net::TcpListener::bind("10.3.0.1:0").map(drop))?;
+    ensure!(bound.is_ok(), "{bound:?}");
+    ensure!(
+        std::net::TcpListener::bind("10.3.0.1:0").is_err(),
+        "the address is outside of the namespace too"
+    );
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! The system tests: real namespaces, a real Open vSwitch, real packets.
+//!
+//! Its own runner, because what a machine lacks is found out once, at start: tests that
+//! need it are listed as ignored and named with the reason, never passed by returning early.
+
+mod bench;
+mod delay;
+mod lab;
+mod ovs;
+mod packets;
+
+use std::path::Path;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use skerry_tests::lab::Lab;
+
+/// What a test needs from the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// Effective user id 0, and namespaces.
+    Root,
+    /// Open vSwitch's daemons and tools.
+    Ovs,
+    /// TAP devices.
+    Tap,
+    /// tcpdump.
+    Capture,
+}
+
+impl Need {
+    /// Why the machine does not have it, if so.
+    fn lacking(self) -> Option<&'static str> {
+        let installed = |program: &str| {
+            let folders = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+            folders.iter().any(|folder| Path::new(folder).join(program).is_file())
+        };
+        match self {
+            Need::Root if !skerry_tests::sys::is_root() => Some("not root"),
+            Need::Root if !installed("ip") => Some("no program ip (package iproute2)"),
+            Need::Root if !installed("ethtool") => Some("no program ethtool (package ethtool)"),
+            Need::Ovs if !installed("ovs-vswitchd") => Some("no Open vSwitch (package openvswitch-switch)"),
+            Need::Tap if !skerry_tests::delay::line::possible() => Some("no /dev/net/tun"),
+            Need::Capture if !installed("tcpdump") => Some("no program tcpdump (package tcpdump)"),
+            _ => None,
+        }
+    }
+}
+
+/// A test: its suite and name, what it needs, what it does.
+struct Test(&'static str, &'static [Need], fn() -> anyhow::Result<()>);
+
+/// All names of labs made here begin with it.
+const PREFIX: &str = "skerry-test";
+
+fn main() {
+    // This program is also the one that a test kills while it holds a lab.
+    if std::env::args().nth(1).as_deref() == Some(lab::HOLD) {
+        return lab::hold();
+    }
+    let mut arguments = Arguments::from_args();
+    // One at a time: they measure delays, and this machine has few cores.
+    arguments.test_threads.get_or_insert(1);
+    if !arguments.list && Need::Root.lacking().is_none() {
+        match Lab::clean_leftovers(PREFIX) {
+            Ok(labs) if labs.is_empty() => {}
+            Ok(labs) => eprintln!("removed what a killed run left: {labs:?}"),
+            Err(error) => eprintln!("what a killed run left: {error:#}"),
+        }
+    }
+    let suites = [lab::TESTS, ovs::TESTS, delay::TESTS, packets::TESTS];
+    let trials = suites.into_iter().flatten().map(|Test(name, needs, run)| {
+        let lacking = needs.iter().find_map(|need| need.lacking());
+        if let Some(reason) = lacking
+            && !arguments.list
+        {
+            println!("SKIP {name}: {reason}");
+        }
+        let trial = Trial::test(*name, move || run().map_err(|error| Failed::from(format!("{error:#}"))));
+        trial.with_ignored_flag(lacking.is_some())
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit();
+}
