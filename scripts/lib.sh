@@ -106,23 +106,28 @@ need_packages() {
 }
 
 # hand_over COMMAND..: runs COMMAND as a child in the foreground and returns its exit code.
-# What a terminal sends (Ctrl-C, hang-up) reaches the child by itself; SIGTERM, which is
-# sent to one process only, is passed on. This shell stays until the child has cleaned up.
+# What a terminal sends (Ctrl-C, hang-up) reaches the child by itself and is ignored here.
+# SIGTERM, which is sent to one process only, is passed on, and once the child has cleaned
+# up and ended the code is 143, whatever the child made of it.
 hand_over() {
-  local child code signalled
-  # The shell starts a child in the background deaf to Ctrl-C and without its standard
-  # input; both are given back here, because this child is in the foreground.
-  env --default-signal=INT,QUIT "$@" <&0 &
+  local child= code=0 terminated=
+  # Set before the child exists, so that it is never left behind.
+  trap '' INT QUIT HUP
+  trap 'terminated=1; [[ -z $child ]] || kill -TERM "$child" 2>/dev/null || true' TERM
+  # What is ignored here must not be ignored there. Without the redirection the shell would
+  # give the child, because it is not waited for at once, an empty standard input.
+  env --default-signal=INT,QUIT,HUP "$@" <&0 &
   child=$!
-  trap 'signalled=1; kill -TERM "$child" 2>/dev/null || true' TERM
-  trap 'signalled=1' INT HUP QUIT
-  while true; do
-    signalled=
-    code=0
-    wait "$child" || code=$?
-    # A signal to this shell ends the wait, not the child.
-    [[ -z $signalled ]] && break
-  done
-  trap - TERM INT HUP QUIT
+  [[ -z $terminated ]] || kill -TERM "$child" 2>/dev/null || true
+  wait "$child" || code=$?
+  if [[ -n $terminated ]]; then
+    # The signal ended the wait, not the child. What bash's wait answers from here on is
+    # not always the child's code (it may be -1), so only that the child is gone counts.
+    while kill -0 "$child" 2>/dev/null; do
+      wait "$child" || true
+    done
+    code=143
+  fi
+  trap - INT QUIT HUP TERM
   return "$code"
 }
