@@ -12,6 +12,8 @@ pub mod lab;
 pub mod ovs;
 pub mod packet;
 pub mod process;
+pub mod ring;
 pub mod sys;
 pub mod tool;
 pub mod wait;
+pub mod wire;

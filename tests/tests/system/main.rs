@@ -8,6 +8,8 @@ mod delay;
 mod lab;
 mod ovs;
 mod packets;
+mod ring;
+mod wire;
 
 use std::path::Path;
 
@@ -67,7 +69,14 @@ fn main() {
             Err(error) => eprintln!("what a killed run left: {error:#}"),
         }
     }
-    let suites = [lab::TESTS, ovs::TESTS, delay::TESTS, packets::TESTS];
+    let suites = [
+        lab::TESTS,
+        ovs::TESTS,
+        delay::TESTS,
+        packets::TESTS,
+        ring::TESTS,
+        wire::TESTS,
+    ];
     let trials = suites.into_iter().flatten().map(|Test(name, needs, run)| {
         let lacking = needs.iter().find_map(|need| need.lacking());
         if let Some(reason) = lacking

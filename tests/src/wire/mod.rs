@@ -1,0 +1,580 @@
+//! OpenFlow as it was on the wire: what the switches and their controllers really said.
+//!
+//! A capture (tcpdump, so that the file can be looked at with other tools too) of the
+//! TCP connections in a namespace, put together per direction and cut into frames.
+//! It judges nothing; it finds frames and the answers to them. Times are those of the
+//! capture, on the machine's wall clock.
+
+mod tcp;
+
+use std::fs::File;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Result, bail, ensure};
+use bytes::Bytes;
+use ofproto::{Framer, Message};
+use pcap_file::PcapError;
+use pcap_file::pcap::PcapParser;
+
+use crate::lab::Lab;
+use crate::process::Process;
+use crate::wait::{self, DEADLINE};
+use tcp::{Direction, Segment};
+
+/// Bytes of frames that are kept: a scenario of minutes has a few megabytes. A capture
+/// with more is of something else, and reading it fails.
+const BYTES_MAX: usize = 256 << 20;
+
+/// Connections of one capture. Bridges that try in vain come back once a second.
+const CONNECTIONS_MAX: usize = 10_000;
+
+/// Types of OpenFlow 1.3 messages that are looked for here (`enum ofp_type`).
+pub mod kind {
+    /// OFPT_ERROR.
+    pub const ERROR: u8 = 1;
+    /// OFPT_FEATURES_REPLY.
+    pub const FEATURES_REPLY: u8 = 6;
+    /// OFPT_PACKET_OUT.
+    pub const PACKET_OUT: u8 = 13;
+    /// OFPT_FLOW_MOD.
+    pub const FLOW_MOD: u8 = 14;
+    /// OFPT_GROUP_MOD.
+    pub const GROUP_MOD: u8 = 15;
+    /// OFPT_BARRIER_REQUEST.
+    pub const BARRIER_REQUEST: u8 = 20;
+    /// OFPT_BARRIER_REPLY.
+    pub const BARRIER_REPLY: u8 = 21;
+    /// OFPT_ROLE_REQUEST.
+    pub const ROLE_REQUEST: u8 = 24;
+    /// OFPT_METER_MOD.
+    pub const METER_MOD: u8 = 29;
+}
+
+/// OFPET_BAD_REQUEST, OFPBRC_IS_SLAVE: a slave tried to write.
+pub const IS_SLAVE: (u16, u16) = (1, 10);
+
+/// OFPET_ROLE_REQUEST_FAILED, OFPRRFC_STALE: the generation id is an old one.
+pub const STALE: (u16, u16) = (11, 0);
+
+/// A point in time of a capture: since 1970, on the machine's wall clock.
+pub type Moment = Duration;
+
+/// Now, to compare with the times of frames.
+pub fn now() -> Moment {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// A TCP connection of a switch to a controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// The switch's end.
+    pub switch: SocketAddr,
+    /// The controller's end; its port says which controller.
+    pub controller: SocketAddr,
+    /// First packet seen.
+    pub since: Moment,
+    /// The switch's id, once it told its features.
+    pub dpid: Option<u64>,
+    /// Whether it ended (FIN or RST seen, or a new one took its place).
+    pub ended: bool,
+    /// Why a direction cannot be read any further, if so.
+    pub unreadable: Option<String>,
+}
+
+/// One OpenFlow message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// When its last byte was seen.
+    pub at: Moment,
+    /// Index in [`Wire::connections`].
+    pub connection: usize,
+    /// Who sent it.
+    pub from_switch: bool,
+    /// All of it, with the header.
+    pub bytes: Bytes,
+}
+
+impl Frame {
+    /// Its type, see [`kind`].
+    pub fn kind(&self) -> u8 {
+        self.bytes[1]
+    }
+
+    /// Its transaction id.
+    pub fn xid(&self) -> u32 {
+        u32::from_be_bytes([self.bytes[4], self.bytes[5], self.bytes[6], self.bytes[7]])
+    }
+
+    /// Its decoded form.
+    ///
+    /// # Errors
+    /// It is malformed; the error says where.
+    pub fn message(&self) -> Result<Message> {
+        Message::decode(&self.bytes).map_err(|error| anyhow::anyhow!("{error}"))
+    }
+
+    /// Type and code, if it is an error message.
+    pub fn error(&self) -> Option<(u16, u16)> {
+        let is_error = self.kind() == kind::ERROR && self.from_switch;
+        is_error.then(|| Some((self.u16_at(8)?, self.u16_at(10)?))).flatten()
+    }
+
+    /// What it does to which group, if it is a group mod.
+    pub fn group_mod(&self) -> Option<GroupMod> {
+        if self.kind() != kind::GROUP_MOD {
+            return None;
+        }
+        let group_id = u32::from(self.u16_at(12)?) << 16 | u32::from(self.u16_at(14)?);
+        let command = match self.u16_at(8)? {
+            0 => GroupCommand::Add,
+            1 => GroupCommand::Modify,
+            2 => GroupCommand::Delete,
+            other => GroupCommand::Other(other),
+        };
+        Some(GroupMod {
+            at: self.at,
+            connection: self.connection,
+            command,
+            group_type: self.bytes[10],
+            group_id,
+        })
+    }
+
+    /// Whether it changes the switch: rules, groups, meters, or a packet sent.
+    pub fn is_write(&self) -> bool {
+        let writes = [kind::FLOW_MOD, kind::GROUP_MOD, kind::METER_MOD, kind::PACKET_OUT];
+        !self.from_switch && writes.contains(&self.kind())
+    }
+
+    fn u16_at(&self, at: usize) -> Option<u16> {
+        Some(u16::from_be_bytes([*self.bytes.get(at)?, *self.bytes.get(at + 1)?]))
+    }
+}
+
+/// A group mod that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupMod {
+    /// When.
+    pub at: Moment,
+    /// Index in [`Wire::connections`].
+    pub connection: usize,
+    /// What it does.
+    pub command: GroupCommand,
+    /// 0 is ALL (`enum ofp_group_type`).
+    pub group_type: u8,
+    /// The group; 0xfffffffc in a DELETE means all.
+    pub group_id: u32,
+}
+
+/// `enum ofp_group_mod_command`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupCommand {
+    /// OFPGC_ADD.
+    Add,
+    /// OFPGC_MODIFY.
+    Modify,
+    /// OFPGC_DELETE.
+    Delete,
+    /// None of the protocol's.
+    Other(u16),
+}
+
+/// A running capture and all that was read from it so far.
+pub struct Wire {
+    tcpdump: Process,
+    file: PathBuf,
+    reader: File,
+    unread: Vec<u8>,
+    parser: Option<PcapParser>,
+    conversations: Conversations,
+}
+
+impl Wire {
+    /// Captures the TCP connections to `controller_ports` on an interface; what is sent
+    /// after this returns is seen.
+    ///
+    /// # Errors
+    /// tcpdump is not installed or does not start.
+    pub fn start(lab: &Lab, netns: &str, interface: &str, controller_ports: &[u16]) -> Result<Wire> {
+        ensure!(!controller_ports.is_empty(), "a capture without ports");
+        let file = lab.folder().join(format!("openflow-{netns}-{interface}.pcap"));
+        let ports: Vec<String> = controller_ports.iter().map(|port| format!("tcp port {port}")).collect();
+        let mut command = Command::new("tcpdump");
+        command.args([
+            "-i",
+            interface,
+            "-n",
+            "-s",
+            "0",
+            "-U",
+            "--immediate-mode",
+            "-B",
+            "16384",
+            "-Z",
+            "root",
+            "-w",
+        ]);
+        command.arg(&file).arg(ports.join(" or "));
+        let tcpdump = lab.spawn(Some(netns), &format!("tcpdump-{netns}-{interface}"), command)?;
+        wait::until("start of tcpdump", DEADLINE, || match tcpdump.last_words() {
+            words if words.contains("listening on") && file.exists() => Ok(()),
+            words => Err(words),
+        })?;
+        let reader = File::open(&file)?;
+        let conversations = Conversations {
+            ports: controller_ports.to_vec(),
+            ..Conversations::default()
+        };
+        Ok(Wire {
+            tcpdump,
+            file,
+            reader,
+            unread: Vec::new(),
+            parser: None,
+            conversations,
+        })
+    }
+
+    /// The pcap file, in the lab's folder.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Reads what was captured since the last time.
+    ///
+    /// # Errors
+    /// tcpdump ended, or the file is not what it should be.
+    pub fn update(&mut self) -> Result<()> {
+        // Asked before reading: what an ended tcpdump wrote last is then read all the same.
+        let ended = !self.tcpdump.is_running();
+        self.advance()?;
+        ensure!(!ended, "tcpdump ended: {}", self.tcpdump.last_words());
+        Ok(())
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        self.reader.read_to_end(&mut self.unread)?;
+        let mut rest = &self.unread[..];
+        if self.parser.is_none() {
+            match PcapParser::new(rest) {
+                Ok((after, parser)) => (rest, self.parser) = (after, Some(parser)),
+                Err(PcapError::IncompleteBuffer) => return Ok(()),
+                Err(error) => bail!("{}: {error}", self.file.display()),
+            }
+        }
+        while let Some(parser) = &self.parser {
+            match parser.next_packet(rest) {
+                Ok((after, packet)) => {
+                    rest = after;
+                    self.conversations.packet(packet.timestamp, &packet.data)?;
+                }
+                Err(PcapError::IncompleteBuffer) => break,
+                Err(error) => bail!("{}: {error}", self.file.display()),
+            }
+        }
+        self.unread = rest.to_vec();
+        Ok(())
+    }
+
+    /// Reads on until `probe` finds what it looks for; it answers with what it saw instead.
+    ///
+    /// # Errors
+    /// Not found within [`DEADLINE`], or reading failed.
+    pub fn wait_for<T>(&mut self, what: &str, mut probe: impl FnMut(&Conversations) -> Result<T, String>) -> Result<T> {
+        wait::until(what, DEADLINE, || {
+            self.update().map_err(|error| format!("{error:#}"))?;
+            probe(&self.conversations)
+        })
+    }
+
+    /// What was read so far, after reading what is there.
+    ///
+    /// # Errors
+    /// As [`Wire::update`].
+    pub fn read(&mut self) -> Result<&Conversations> {
+        self.update()?;
+        Ok(&self.conversations)
+    }
+
+    /// Ends the capture and reads the rest.
+    ///
+    /// # Errors
+    /// The file is not what it should be, or the kernel dropped packets.
+    pub fn stop(&mut self) -> Result<&Conversations> {
+        self.tcpdump.end(DEADLINE)?;
+        let words = self.tcpdump.last_words();
+        self.advance()?;
+        ensure!(words.contains("\n0 packets dropped by kernel"), "tcpdump: {words}");
+        Ok(&self.conversations)
+    }
+}
+
+/// Connections and frames, in the order in which they were seen.
+#[derive(Default)]
+pub struct Conversations {
+    ports: Vec<u16>,
+    connections: Vec<Connection>,
+    /// From the switch, from the controller.
+    streams: Vec<[Stream; 2]>,
+    frames: Vec<Frame>,
+    bytes: usize,
+}
+
+#[derive(Default)]
+struct Stream {
+    direction: Direction,
+    framer: Framer,
+}
+
+impl Conversations {
+    /// All connections.
+    pub fn connections(&self) -> &[Connection] {
+        &self.connections
+    }
+
+    /// All frames, in order.
+    pub fn frames(&self) -> &[Frame] {
+        &self.frames
+    }
+
+    /// The connection of a frame.
+    pub fn connection(&self, frame: &Frame) -> &Connection {
+        &self.connections[frame.connection]
+    }
+
+    /// Frames at or after a moment, between any switch or one and any controller or one
+    /// (by its port).
+    pub fn between(&self, after: Moment, dpid: Option<u64>, controller: Option<u16>) -> impl Iterator<Item = &Frame> {
+        self.frames.iter().filter(move |frame| {
+            let connection = self.connection(frame);
+            frame.at >= after
+                && (dpid.is_none() || connection.dpid == dpid)
+                && controller.is_none_or(|port| connection.controller.port() == port)
+        })
+    }
+
+    /// Error messages of a type and code (see [`IS_SLAVE`], [`STALE`]) at or after a moment.
+    pub fn errors(&self, after: Moment, error: (u16, u16)) -> Vec<&Frame> {
+        self.between(after, None, None)
+            .filter(|frame| frame.error() == Some(error))
+            .collect()
+    }
+
+    /// What the switch answered to a frame with an error, if it did.
+    pub fn error_for(&self, frame: &Frame) -> Option<(u16, u16)> {
+        self.after(frame)
+            .find(|answer| answer.xid() == frame.xid() && answer.error().is_some())?
+            .error()
+    }
+
+    /// Group mods to a switch (and group) at or after a moment, in order.
+    pub fn group_mods(&self, after: Moment, dpid: u64, group_id: Option<u32>) -> Vec<GroupMod> {
+        let sent = self.between(after, Some(dpid), None).filter(|frame| !frame.from_switch);
+        let mods = sent.filter_map(Frame::group_mod);
+        mods.filter(|sent| group_id.is_none_or(|group_id| sent.group_id == group_id))
+            .collect()
+    }
+
+    /// The reply to the first barrier behind a frame of a controller: then the switch has
+    /// done what the frame says.
+    pub fn barrier_reply(&self, frame: &Frame) -> Option<&Frame> {
+        let mut later = self.after(frame);
+        let request = later.find(|later| later.kind() == kind::BARRIER_REQUEST && !later.from_switch)?;
+        self.after(request)
+            .find(|reply| reply.kind() == kind::BARRIER_REPLY && reply.xid() == request.xid())
+    }
+
+    /// Frames of the same connection behind a frame.
+    fn after<'a>(&'a self, frame: &Frame) -> impl Iterator<Item = &'a Frame> + use<'a> {
+        let connection = frame.connection;
+        let at = self
+            .frames
+            .iter()
+            .position(|other| other.connection == connection && other == frame);
+        let later = at.map_or(&self.frames[..0], |at| &self.frames[at + 1..]);
+        later.iter().filter(move |later| later.connection == connection)
+    }
+
+    fn packet(&mut self, at: Moment, packet: &[u8]) -> Result<()> {
+        let Some(segment) = tcp::parse(packet) else {
+            return Ok(());
+        };
+        let Some(connection) = self.find(at, &segment)? else {
+            return Ok(());
+        };
+        let from_switch = segment.from == self.connections[connection].switch;
+        let stream = &mut self.streams[connection][usize::from(!from_switch)];
+        if segment.fin || segment.rst {
+            self.connections[connection].ended = true;
+        }
+        if let Err(gap) = stream.direction.take(&segment) {
+            self.connections[connection].unreadable.get_or_insert(gap.to_owned());
+            return Ok(());
+        }
+        while let Some(bytes) = stream.direction.next() {
+            stream.framer.push(&bytes);
+        }
+        loop {
+            match stream.framer.next_frame() {
+                Ok(Some(bytes)) => {
+                    self.bytes += bytes.len();
+                    ensure!(self.bytes <= BYTES_MAX, "more than {BYTES_MAX} bytes of OpenFlow");
+                    let frame = Frame {
+                        at,
+                        connection,
+                        from_switch,
+                        bytes,
+                    };
+                    if frame.kind() == kind::FEATURES_REPLY
+                        && from_switch
+                        && let Some(Ok(dpid)) = frame.bytes.get(8..16).map(<[u8; 8]>::try_from)
+                    {
+                        self.connections[connection].dpid = Some(u64::from_be_bytes(dpid));
+                    }
+                    self.frames.push(frame);
+                }
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    self.connections[connection].unreadable.get_or_insert(error.to_string());
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// The connection of a segment, a new one when it opens one.
+    fn find(&mut self, at: Moment, segment: &Segment<'_>) -> Result<Option<usize>> {
+        let Segment { from, to, .. } = *segment;
+        let (switch, controller) = if self.ports.contains(&to.port()) {
+            (from, to)
+        } else {
+            (to, from)
+        };
+        let same = |connection: &Connection| (connection.switch, connection.controller) == (switch, controller);
+        let known = self.connections.iter().rposition(same);
+        let opens = segment.syn && from == switch;
+        match known {
+            // A repeated SYN is no second connection.
+            Some(known) if !opens || self.streams[known][0].direction.starts_at(segment) => return Ok(Some(known)),
+            Some(known) => self.connections[known].ended = true,
+            // One that was there before the capture: where its frames begin is not known.
+            None if !opens => return Ok(None),
+            None => {}
+        }
+        ensure!(
+            self.connections.len() < CONNECTIONS_MAX,
+            "more than {CONNECTIONS_MAX} connections"
+        );
+        self.connections.push(Connection {
+            switch,
+            controller,
+            since: at,
+            dpid: None,
+            ended: false,
+            unreadable: None,
+        });
+        self.streams.push(Default::default());
+        Ok(Some(self.connections.len() - 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tcp::tests::Talk;
+    use super::*;
+
+    fn frame(kind: u8, xid: u32, body: &[u8]) -> Vec<u8> {
+        let mut frame = vec![4, kind];
+        frame.extend((8 + body.len() as u16).to_be_bytes());
+        frame.extend(xid.to_be_bytes());
+        frame.extend(body);
+        frame
+    }
+
+    /// A switch with id 7 and a controller at port 6653, and what they said.
+    fn heard(packets: &[Vec<u8>]) -> Conversations {
+        let mut heard = Conversations {
+            ports: vec![6653],
+            ..Conversations::default()
+        };
+        for (second, packet) in packets.iter().enumerate() {
+            heard
+                .packet(Duration::from_secs(second as u64), packet)
+                .expect("within the limits");
+        }
+        heard
+    }
+
+    #[test]
+    fn answers_are_found_and_belong_to_the_switch_that_gave_them() {
+        let mut talk = Talk::open();
+        let features = frame(
+            kind::FEATURES_REPLY,
+            1,
+            &[0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 254, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        );
+        talk.switch_says(&features);
+        // ADD, type ALL, group 9.
+        let group_mod = frame(kind::GROUP_MOD, 2, &[0, 0, 0, 0, 0, 0, 0, 9]);
+        talk.controller_says(&group_mod);
+        talk.controller_says(&frame(kind::GROUP_MOD, 3, &[0, 1, 0, 0, 0, 0, 0, 9]));
+        talk.switch_says(&frame(kind::ERROR, 2, &[0, 1, 0, 10]));
+        talk.controller_says(&frame(kind::BARRIER_REQUEST, 4, &[]));
+        talk.switch_says(&frame(kind::BARRIER_REPLY, 4, &[]));
+        let heard = heard(&talk.packets);
+        assert_eq!(heard.connections().len(), 1);
+        assert_eq!(heard.connections()[0].dpid, Some(7));
+        let errors = heard.errors(Duration::ZERO, IS_SLAVE);
+        assert_eq!(
+            (errors.len(), errors[0].xid(), heard.errors(Duration::ZERO, STALE).len()),
+            (1, 2, 0)
+        );
+        let mods = heard.group_mods(Duration::ZERO, 7, Some(9));
+        let commands: Vec<GroupCommand> = mods.iter().map(|sent| sent.command).collect();
+        assert_eq!(commands, [GroupCommand::Add, GroupCommand::Modify]);
+        assert!(heard.group_mods(Duration::ZERO, 8, None).is_empty());
+        let writes: Vec<&Frame> = heard.frames().iter().filter(|frame| frame.is_write()).collect();
+        assert_eq!(heard.error_for(writes[0]), Some(IS_SLAVE));
+        assert_eq!(heard.error_for(writes[1]), None);
+        assert_eq!(heard.barrier_reply(writes[0]).map(Frame::xid), Some(4));
+        assert!(heard.barrier_reply(&heard.frames()[5]).is_none());
+    }
+
+    #[test]
+    fn a_second_connection_from_the_same_port_is_another_one() {
+        let mut talk = Talk::open();
+        // Half a frame, then the switch crashes and comes back.
+        talk.switch_says(&frame(kind::BARRIER_REPLY, 1, &[])[..5]);
+        let mut again = Talk::open_at(50_000);
+        again.switch_says(&frame(kind::BARRIER_REPLY, 2, &[]));
+        let packets = [talk.packets, again.packets].concat();
+        let heard = heard(&packets);
+        assert_eq!(
+            heard.connections().iter().map(|one| one.ended).collect::<Vec<_>>(),
+            [true, false]
+        );
+        assert_eq!(
+            heard
+                .frames()
+                .iter()
+                .map(|frame| (frame.connection, frame.xid()))
+                .collect::<Vec<_>>(),
+            [(1, 2)]
+        );
+    }
+
+    #[test]
+    fn a_stream_that_is_no_openflow_is_marked_and_does_no_harm() {
+        let mut talk = Talk::open();
+        talk.switch_says(&[4, 0, 0, 3, 0, 0, 0, 0]);
+        talk.switch_says(b"HTTP/1.1 400 Bad Request");
+        let heard = heard(&talk.packets);
+        assert!(heard.frames().is_empty());
+        let cause = heard.connections()[0].unreadable.as_deref();
+        assert!(cause.is_some_and(|cause| cause.contains("length 3")), "{cause:?}");
+    }
+}
