@@ -7,7 +7,7 @@
 //! It also counts each partition's `seq`: a gap, an unknown beginning, a new epoch or a return from the dead makes it
 //! ask for a snapshot, again and again until one was completed. It does not know what a snapshot or a switch is.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use skerry_bus::{BrokerClock, Epoch, Region, Seq};
@@ -108,8 +108,10 @@ pub enum Ignored {
     Duplicate,
     /// Too old to say that the region lives, and it does not.
     Old,
-    /// About a connection or snapshot that was followed by another, or a switch beyond the limit.
+    /// About a connection that was followed by another.
     Overtaken,
+    /// About one switch more than there may be.
+    TooMany,
 }
 
 /// What the machine decides.
@@ -145,3 +147,351 @@ pub enum Status {
     /// Silent.
     Lost,
 }
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// Not heard; `told` once that was for long enough to count.
+    NeverSeen { since: Instant, told: bool },
+    /// Last said something at `heard`, by the broker's clock.
+    Live { heard: Instant },
+    /// Silent.
+    Lost { heard: Instant },
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Partition {
+    epoch: Epoch,
+    seq: Seq,
+    /// Since when it is behind without a further message; none: caught up.
+    behind: Option<Instant>,
+    /// Whether a snapshot must be completed here.
+    need: bool,
+}
+
+#[derive(Debug)]
+struct RegionState {
+    state: State,
+    epoch: Option<Epoch>,
+    partitions: BTreeMap<i32, Partition>,
+    /// When a snapshot was last asked for (or seen to begin), while one is needed.
+    asked: Option<Instant>,
+}
+
+/// The machine.
+///
+/// States of a region, and what each input does to them:
+///
+/// | state | fresh message | old message | silent, all caught up | silent, one behind | first time over |
+/// | --- | --- | --- | --- | --- | --- |
+/// | never seen | live, asks | ignored | – | – | absent, told once |
+/// | live | live | accepted | lost | waits: not judged until `stall` | – |
+/// | lost | live, asks | ignored | – | – | – |
+///
+/// A message is fresh if its record time is at most `silence` ago by the broker's clock. Whatever the state, a message
+/// of a lower epoch or a `seq` read before is ignored and is no evidence; a higher epoch is told before the message
+/// counts; while the bus is away no time passes.
+#[derive(Debug)]
+pub struct Liveness {
+    config: Config,
+    clock: Option<BrokerClock>,
+    bus_up: bool,
+    /// Nobody is lost before this: this process was held up, and what it did not read is no silence.
+    not_before: Option<Instant>,
+    regions: BTreeMap<Region, RegionState>,
+    unknown: BTreeMap<Region, Instant>,
+    outputs: VecDeque<Output>,
+}
+
+impl Liveness {
+    /// All regions are unseen, the bus is up.
+    pub fn new(config: Config, now: Instant) -> Self {
+        let regions = config
+            .regions
+            .iter()
+            .map(|r| {
+                (
+                    r.clone(),
+                    RegionState {
+                        state: State::NeverSeen {
+                            since: now,
+                            told: false,
+                        },
+                        epoch: None,
+                        partitions: BTreeMap::new(),
+                        asked: None,
+                    },
+                )
+            })
+            .collect();
+        Liveness {
+            config,
+            clock: None,
+            bus_up: true,
+            not_before: None,
+            regions,
+            unknown: BTreeMap::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// How a region is; none if it is not configured.
+    pub fn status(&self, region: &Region) -> Option<Status> {
+        self.regions.get(region).map(|r| match r.state {
+            State::NeverSeen { .. } => Status::NeverSeen,
+            State::Live { .. } => Status::Live,
+            State::Lost { .. } => Status::Lost,
+        })
+    }
+
+    /// Whether a region lives.
+    pub fn is_live(&self, region: &Region) -> bool {
+        self.status(region) == Some(Status::Live)
+    }
+
+    /// The epoch of a region's speaker, once heard.
+    pub fn epoch(&self, region: &Region) -> Option<Epoch> {
+        self.regions.get(region).and_then(|r| r.epoch)
+    }
+
+    /// How long a region has been silent; none if it was never heard.
+    pub fn silent(&self, region: &Region, now: Instant) -> Option<Duration> {
+        match self.regions.get(region)?.state {
+            State::NeverSeen { .. } => None,
+            State::Live { heard } | State::Lost { heard } => Some(now.saturating_duration_since(heard)),
+        }
+    }
+
+    /// Take an input.
+    pub fn handle_input(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Read(read) => self.read(now, read),
+            Input::CaughtUp { region, partition } => {
+                if let Some(p) = self.partition(&region, partition) {
+                    p.behind = None;
+                }
+            }
+            Input::SnapshotDone { region, partition } => {
+                if let Some(p) = self.partition(&region, partition) {
+                    p.need = false;
+                }
+                if let Some(r) = self.regions.get_mut(&region)
+                    && !r.partitions.values().any(|p| p.need)
+                {
+                    r.asked = None;
+                }
+            }
+            Input::Bus { up } => {
+                if up && !self.bus_up {
+                    // What was said meanwhile has yet to be read.
+                    for p in self.regions.values_mut().flat_map(|r| r.partitions.values_mut()) {
+                        p.behind = Some(now);
+                    }
+                    for r in self.regions.values_mut() {
+                        if let State::NeverSeen { since, .. } = &mut r.state {
+                            *since = now;
+                        }
+                    }
+                }
+                self.bus_up = up;
+            }
+            Input::Clock(clock) => self.clock = Some(clock),
+        }
+    }
+
+    fn partition(&mut self, region: &Region, partition: i32) -> Option<&mut Partition> {
+        self.regions.get_mut(region)?.partitions.get_mut(&partition)
+    }
+
+    fn read(&mut self, now: Instant, read: Read) {
+        let Some(region) = self.regions.get_mut(&read.region) else {
+            self.unknown_region(now, read.region);
+            return;
+        };
+        // Whatever the broker stamped lies in its past: a clock that shows less is behind.
+        let clock = match self.clock {
+            Some(clock) if clock.at(now) >= read.record_ms => clock,
+            _ => *self.clock.insert(BrokerClock::new(now, read.record_ms)),
+        };
+        if region.epoch.is_some_and(|known| read.epoch < known) {
+            self.outputs.push_back(Output::Ignored(Ignored::StaleEpoch));
+            return;
+        }
+        let at_end = (!read.caught_up).then_some(now);
+        let missed = match region.partitions.get_mut(&read.partition) {
+            None => {
+                region.partitions.insert(
+                    read.partition,
+                    Partition {
+                        epoch: read.epoch,
+                        seq: read.seq,
+                        behind: at_end,
+                        need: true,
+                    },
+                );
+                true
+            }
+            Some(p) if p.epoch == read.epoch && read.seq <= p.seq => {
+                p.behind = at_end;
+                self.outputs.push_back(Output::Ignored(Ignored::Duplicate));
+                return;
+            }
+            Some(p) => {
+                let missed = p.epoch != read.epoch || read.seq != p.seq.next();
+                p.epoch = read.epoch;
+                p.seq = read.seq;
+                p.behind = at_end;
+                p.need |= missed;
+                missed
+            }
+        };
+        if region.epoch != Some(read.epoch) {
+            region.epoch = Some(read.epoch);
+            self.outputs
+                .push_back(Output::NewEpoch(read.region.clone(), read.epoch));
+        }
+        if missed {
+            self.outputs
+                .push_back(Output::Gap(read.region.clone(), read.partition));
+        }
+        let said = clock.when(read.record_ms).min(now);
+        let fresh = now.saturating_duration_since(said) <= self.config.silence;
+        let counts = match (&mut region.state, fresh) {
+            (State::Live { heard }, true | false) => {
+                *heard = said.max(*heard);
+                true
+            }
+            (State::NeverSeen { .. } | State::Lost { .. }, true) => {
+                region.state = State::Live { heard: said };
+                // What it told before it fell silent no longer counts here.
+                for p in region.partitions.values_mut() {
+                    p.need = true;
+                }
+                self.outputs.push_back(Output::Live(read.region.clone()));
+                true
+            }
+            (State::NeverSeen { .. } | State::Lost { .. }, false) => false,
+        };
+        if counts && region.asked.is_none() && region.partitions.values().any(|p| p.need) {
+            region.asked = Some(now);
+            // A speaker begins with a snapshot by itself; asking for another would only double it.
+            if !read.begins_snapshot {
+                self.outputs.push_back(Output::Ask(read.region));
+            }
+        }
+        self.outputs.push_back(match counts {
+            true => Output::Accepted,
+            false => Output::Ignored(Ignored::Old),
+        });
+    }
+
+    fn unknown_region(&mut self, now: Instant, region: Region) {
+        let again = self.config.report_again;
+        let told = self.unknown.get(&region).is_some_and(|at| now < *at + again);
+        if !told {
+            if self.unknown.len() >= UNKNOWN_MAX
+                && !self.unknown.contains_key(&region)
+                && let Some(oldest) = self.unknown.iter().min_by_key(|(_, at)| **at).map(|(r, _)| r.clone())
+            {
+                self.unknown.remove(&oldest);
+            }
+            self.unknown.insert(region.clone(), now);
+            self.outputs.push_back(Output::Unknown(region));
+        }
+        self.outputs.push_back(Output::Ignored(Ignored::UnknownRegion));
+    }
+
+    /// The time has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if !self.bus_up {
+            return;
+        }
+        if let Some((due, _)) = self.poll_timeout()
+            && now > due + LATE
+        {
+            self.not_before = Some(now + self.config.silence / 2);
+        }
+        let mut outputs = Vec::new();
+        let not_before = self.not_before;
+        for (name, region) in &mut self.regions {
+            match &mut region.state {
+                State::NeverSeen { since, told } => {
+                    if !*told && now >= *since + self.config.first {
+                        *told = true;
+                        outputs.push(Output::Absent(name.clone()));
+                    }
+                }
+                State::Live { heard } => {
+                    if now >= lost_at(&self.config, not_before, *heard, &region.partitions) {
+                        region.state = State::Lost { heard: *heard };
+                        region.asked = None;
+                        outputs.push(Output::Lost(name.clone()));
+                    } else if region.asked.is_some_and(|asked| now >= asked + self.config.ask_again) {
+                        region.asked = Some(now);
+                        outputs.push(Output::Ask(name.clone()));
+                    }
+                }
+                State::Lost { .. } => {}
+            }
+        }
+        if self.not_before.is_some_and(|t| now >= t) {
+            self.not_before = None;
+        }
+        self.outputs.extend(outputs);
+    }
+
+    /// When to wake it, and why.
+    pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        if !self.bus_up {
+            return None;
+        }
+        self.regions
+            .values()
+            .flat_map(|region| {
+                let (state, ask) = match region.state {
+                    State::NeverSeen { told: true, .. } | State::Lost { .. } => (None, None),
+                    State::NeverSeen { since, told: false } => {
+                        (Some((since + self.config.first, "region was never heard")), None)
+                    }
+                    State::Live { heard } => (
+                        Some((
+                            lost_at(&self.config, self.not_before, heard, &region.partitions),
+                            "region is silent",
+                        )),
+                        region.asked.map(|a| (a + self.config.ask_again, "snapshot is missing")),
+                    ),
+                };
+                state.into_iter().chain(ask)
+            })
+            .min()
+    }
+
+    /// What it decided.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+}
+
+/// When a live region that says nothing more is lost.
+fn lost_at(
+    config: &Config,
+    not_before: Option<Instant>,
+    heard: Instant,
+    partitions: &BTreeMap<i32, Partition>,
+) -> Instant {
+    // One nanosecond more: a message exactly `silence` old is still fresh.
+    let silent = heard + config.silence + Duration::from_nanos(1);
+    let behind = partitions
+        .values()
+        .filter_map(|p| p.behind)
+        .max()
+        .map(|since| since + config.stall);
+    [Some(silent), behind, not_before]
+        .into_iter()
+        .flatten()
+        .max()
+        .unwrap_or(silent)
+}
+
+#[cfg(test)]
+#[path = "liveness_tests.rs"]
+mod tests;

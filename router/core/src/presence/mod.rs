@@ -5,14 +5,28 @@
 //! links, results) passes through it, because only it knows what is stale: feed the others from [`Output::Passed`].
 
 mod config;
+mod reach;
+mod switch;
 
 pub use config::{Config, Failback, RegionConfig};
+pub use reach::Reach;
+pub use switch::Switch;
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
+
+use skerry_bus::topic::partition_of;
 use skerry_bus::{
-    Availability, BrokerClock, Epoch, PresenceRecord, Region, RegionEvent, SwitchId, Term, VirtualEventBody,
+    Availability, BrokerClock, CorrelationId, Epoch, PresenceRecord, Region, RegionEvent, RegionEventBody, SwitchId, Term,
+    VirtualEventBody,
 };
 
-use crate::liveness;
+use crate::liveness::{self, Ignored, Liveness};
+use switch::{Fact, World};
+
+/// Switches that are known at a time. News of one more is ignored and counted: a region that invents switches must
+/// not take the memory of the others.
+pub const SWITCHES_MAX: usize = 20_000;
 
 /// What the machine is told.
 #[derive(Debug, Clone)]
@@ -122,3 +136,382 @@ pub enum Output {
     /// Somebody speaks for a region that is not configured. Told once in a while.
     UnknownRegion(Region),
 }
+
+/// A snapshot that has begun in a partition.
+#[derive(Debug)]
+struct OpenSnapshot {
+    name: CorrelationId,
+    seen: BTreeSet<SwitchId>,
+    entries: u32,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct PresenceMachine {
+    config: Config,
+    liveness: Liveness,
+    switches: BTreeMap<SwitchId, Switch>,
+    /// When each switch wants to be woken, and the same the other way round.
+    due: BTreeSet<(Instant, SwitchId)>,
+    due_of: BTreeMap<SwitchId, Instant>,
+    snapshots: BTreeMap<(Region, i32), OpenSnapshot>,
+    outputs: VecDeque<Output>,
+}
+
+impl PresenceMachine {
+    /// Knows no switch and has heard no region.
+    pub fn new(mut config: Config, now: Instant) -> Self {
+        config.liveness.regions = config.regions.iter().map(|r| r.region.clone()).collect();
+        PresenceMachine {
+            liveness: Liveness::new(config.liveness.clone(), now),
+            config,
+            switches: BTreeMap::new(),
+            due: BTreeSet::new(),
+            due_of: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// All switches that are known.
+    pub fn switches(&self) -> &BTreeMap<SwitchId, Switch> {
+        &self.switches
+    }
+
+    /// One switch.
+    pub fn switch(&self, id: SwitchId) -> Option<&Switch> {
+        self.switches.get(&id)
+    }
+
+    /// Where commands for a switch go, with the term.
+    pub fn active(&self, id: SwitchId) -> Option<(&Region, Term)> {
+        let switch = self.switches.get(&id)?;
+        switch.active().map(|region| (region, switch.term()))
+    }
+
+    /// The regions and how they are.
+    pub fn liveness(&self) -> &Liveness {
+        &self.liveness
+    }
+
+    /// What was set.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Take an input.
+    pub fn handle_input(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Event {
+                partition,
+                record_ms,
+                caught_up,
+                event,
+            } => self.event(now, partition, record_ms, caught_up, event),
+            Input::CaughtUp { region, partition } => {
+                self.liveness
+                    .handle_input(now, liveness::Input::CaughtUp { region, partition });
+            }
+            Input::Restored(record) => {
+                let id = record.switch;
+                if self.switches.len() < SWITCHES_MAX || self.switches.contains_key(&id) {
+                    self.touch(now, id, |switch, w| switch.restore(w, &record));
+                }
+            }
+            Input::Bus { up } => {
+                self.liveness.handle_input(now, liveness::Input::Bus { up });
+            }
+            Input::Clock(clock) => {
+                self.liveness.handle_input(now, liveness::Input::Clock(clock));
+            }
+            Input::Owner(owner_epoch) => self.config.owner_epoch = owner_epoch,
+        }
+    }
+
+    fn event(&mut self, now: Instant, partition: i32, record_ms: u64, caught_up: bool, event: Box<RegionEvent>) {
+        self.liveness.handle_input(
+            now,
+            liveness::Input::Read(liveness::Read {
+                region: event.region.clone(),
+                partition,
+                epoch: event.epoch,
+                seq: event.seq,
+                record_ms,
+                caught_up,
+                begins_snapshot: matches!(event.body, RegionEventBody::SnapshotBegin { .. }),
+            }),
+        );
+        let verdict = self.drain_liveness(now).and_then(|()| self.accepted(now, partition, &event));
+        self.outputs.push_back(match verdict {
+            Ok(()) => Output::Passed(event),
+            Err(reason) => Output::Ignored {
+                region: event.region,
+                reason,
+            },
+        });
+    }
+
+    /// A message that counts has its effect.
+    fn accepted(&mut self, now: Instant, partition: i32, event: &RegionEvent) -> Result<(), Ignored> {
+        use RegionEventBody as B;
+        let region = event.region.clone();
+        let at = (region.clone(), partition);
+        let report = |state: &skerry_bus::SwitchState| Fact::Report {
+            region: region.clone(),
+            epoch: event.epoch,
+            partition,
+            state: Box::new(state.clone()),
+        };
+        match &event.body {
+            B::SnapshotBegin { snapshot } => {
+                self.snapshots.insert(
+                    at,
+                    OpenSnapshot {
+                        name: snapshot.clone(),
+                        seen: BTreeSet::new(),
+                        entries: 0,
+                    },
+                );
+                Ok(())
+            }
+            B::SnapshotSwitch { snapshot, state } => {
+                if let Some(open) = self.snapshots.get_mut(&at).filter(|o| o.name == *snapshot) {
+                    open.seen.insert(state.switch);
+                    open.entries += 1;
+                }
+                self.fact(now, state.switch, report(state))
+            }
+            B::SnapshotEnd { snapshot, switches } => {
+                let whole = self
+                    .snapshots
+                    .remove(&at)
+                    .filter(|open| open.name == *snapshot && open.entries == *switches);
+                if let Some(open) = whole {
+                    self.snapshot_done(now, region, partition, &open);
+                }
+                Ok(())
+            }
+            B::SwitchConnected { state } | B::SwitchChanged { state } => {
+                if let Some(open) = self.snapshots.get_mut(&at) {
+                    open.seen.insert(state.switch);
+                }
+                self.fact(now, state.switch, report(state))
+            }
+            B::SwitchDisconnected { switch, connection, .. } => {
+                let fact = Fact::Left {
+                    region,
+                    connection: Some(*connection),
+                    region_lost: false,
+                };
+                self.known_fact(now, *switch, fact)
+            }
+            B::LostRole { switch, term, .. } => self.known_fact(now, *switch, Fact::LostRole { region, term: *term }),
+            B::PortChanged { switch, port, removed } => {
+                let fact = Fact::Port {
+                    region,
+                    port: port.clone(),
+                    removed: *removed,
+                };
+                self.known_fact(now, *switch, fact)
+            }
+            B::SwitchRefused {
+                switch,
+                address,
+                reason,
+            } => {
+                let event = VirtualEventBody::SwitchRefused {
+                    switch: *switch,
+                    region,
+                    address: address.clone(),
+                    reason: reason.clone(),
+                };
+                self.outputs.push_back(Output::Virtual(event, Availability::default()));
+                Ok(())
+            }
+            B::Heartbeat { .. }
+            | B::LinkSeen { .. }
+            | B::LinkDigest { .. }
+            | B::LinkSilent { .. }
+            | B::CommandResult { .. }
+            | B::SwitchDump { .. } => Ok(()),
+        }
+    }
+
+    /// Switches of the partition that the region did not name are not there.
+    fn snapshot_done(&mut self, now: Instant, region: Region, partition: i32, open: &OpenSnapshot) {
+        let partitions = self.config.partitions;
+        let ghosts: Vec<SwitchId> = self
+            .switches
+            .iter()
+            .filter(|(id, switch)| {
+                !open.seen.contains(id)
+                    && switch.reaches().get(&region).is_some_and(|reach| {
+                        reach.partition.unwrap_or_else(|| partition_of(&id.to_string(), partitions)) == partition
+                    })
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in ghosts {
+            self.left(now, id, &region, false);
+        }
+        self.liveness
+            .handle_input(now, liveness::Input::SnapshotDone { region, partition });
+    }
+
+    fn left(&mut self, now: Instant, id: SwitchId, region: &Region, region_lost: bool) {
+        let fact = Fact::Left {
+            region: region.clone(),
+            connection: None,
+            region_lost,
+        };
+        self.touch(now, id, |switch, w| switch.handle(w, fact));
+    }
+
+    /// A fact about a switch that may be new.
+    fn fact(&mut self, now: Instant, id: SwitchId, fact: Fact) -> Result<(), Ignored> {
+        if self.switches.len() >= SWITCHES_MAX && !self.switches.contains_key(&id) {
+            return Err(Ignored::TooMany);
+        }
+        match self.touch(now, id, |switch, w| switch.handle(w, fact)) {
+            true => Ok(()),
+            false => Err(Ignored::Overtaken),
+        }
+    }
+
+    /// A fact that means nothing about a switch nobody knows.
+    fn known_fact(&mut self, now: Instant, id: SwitchId, fact: Fact) -> Result<(), Ignored> {
+        match self.switches.contains_key(&id) {
+            true => self.fact(now, id, fact),
+            false => Err(Ignored::Overtaken),
+        }
+    }
+
+    /// Let a switch do something, and note when it wants to be woken next.
+    fn touch(&mut self, now: Instant, id: SwitchId, what: impl FnOnce(&mut Switch, &mut World) -> bool) -> bool {
+        let switch = self.switches.entry(id).or_insert_with(|| Switch::new(id, now));
+        let mut world = World {
+            now,
+            config: &self.config,
+            liveness: &self.liveness,
+            out: &mut self.outputs,
+        };
+        let result = what(switch, &mut world);
+        let due = switch.due(&self.config, &self.liveness);
+        if let Some(before) = self.due_of.remove(&id) {
+            self.due.remove(&(before, id));
+        }
+        if let Some(due) = due {
+            self.due.insert((due, id));
+            self.due_of.insert(id, due);
+        }
+        result
+    }
+
+    /// What liveness decided has its effect; the verdict on a message comes last.
+    fn drain_liveness(&mut self, now: Instant) -> Result<(), Ignored> {
+        let mut verdict = Ok(());
+        while let Some(output) = self.liveness.poll_output() {
+            use liveness::Output as O;
+            match output {
+                O::Live(region) => {
+                    self.region_changed(region.clone(), true);
+                    for id in self.reached_by(&region, |_| true) {
+                        self.touch(now, id, |switch, w| switch.handle(w, Fact::Look));
+                    }
+                }
+                O::Lost(region) | O::Absent(region) => {
+                    self.snapshots.retain(|(r, _), _| *r != region);
+                    self.region_changed(region.clone(), false);
+                    for id in self.reached_by(&region, |_| true) {
+                        self.left(now, id, &region, true);
+                    }
+                }
+                O::NewEpoch(region, epoch) => {
+                    self.snapshots.retain(|(r, _), _| *r != region);
+                    self.outputs.push_back(Output::NewEpoch {
+                        region: region.clone(),
+                        epoch,
+                    });
+                    // The process that held those connections is gone.
+                    for id in self.reached_by(&region, |of| of < epoch) {
+                        self.left(now, id, &region, true);
+                    }
+                }
+                O::Gap(region, partition) => {
+                    self.snapshots.remove(&(region, partition));
+                }
+                O::Ask(region) => self.outputs.push_back(Output::AskRegionSnapshot { region }),
+                O::Unknown(region) => self.outputs.push_back(Output::UnknownRegion(region)),
+                O::Accepted => verdict = Ok(()),
+                O::Ignored(reason) => verdict = Err(reason),
+            }
+        }
+        verdict
+    }
+
+    fn region_changed(&mut self, region: Region, live: bool) {
+        self.outputs.push_back(Output::RegionChanged {
+            region: region.clone(),
+            live,
+        });
+        self.outputs.push_back(Output::Virtual(
+            VirtualEventBody::RegionChanged { region, live },
+            Availability::default(),
+        ));
+    }
+
+    fn reached_by(&self, region: &Region, epoch: impl Fn(Epoch) -> bool) -> Vec<SwitchId> {
+        self.switches
+            .iter()
+            .filter(|(_, s)| s.reaches().get(region).is_some_and(|r| epoch(r.epoch)))
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// The time has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.liveness.handle_timeout(now);
+        // Nothing was read, so there is no verdict.
+        let _ = self.drain_liveness(now);
+        while let Some((_, id)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
+            if self.switches.get(&id).is_some_and(|s| s.is_over(now, &self.config)) {
+                self.switches.remove(&id);
+                if let Some(at) = self.due_of.remove(&id) {
+                    self.due.remove(&(at, id));
+                }
+                self.outputs.push_back(Output::Forget(id));
+                continue;
+            }
+            self.touch(now, id, |switch, w| {
+                switch.handle_timeout(w);
+                true
+            });
+            if self.due_of.get(&id).is_some_and(|at| *at <= now) {
+                // A switch always leaves the state whose time was over; this only makes an endless loop impossible.
+                break;
+            }
+        }
+    }
+
+    /// When to wake it, and why.
+    pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        let switch = self.due.first().map(|(at, id)| {
+            let why = match self.switches.get(id).map(Switch::standing) {
+                Some(switch::Standing::Vacant { .. }) | None => "switch is forgotten",
+                Some(switch::Standing::Claiming { .. }) => "role is not confirmed",
+                Some(switch::Standing::Held { .. }) => "fail-back",
+                Some(switch::Standing::Pausing { .. }) => "role is claimed again",
+            };
+            (*at, why)
+        });
+        self.liveness.poll_timeout().into_iter().chain(switch).min()
+    }
+
+    /// What it decided.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests;
