@@ -26,6 +26,8 @@ pub(crate) struct Reader<'f> {
     left: &'f [u8],
     at: usize,
     structure: &'static str,
+    /// The structure that was read last: what is left over is left over behind it.
+    read: &'static str,
 }
 
 impl<'f> Reader<'f> {
@@ -37,6 +39,7 @@ impl<'f> Reader<'f> {
             left: frame,
             at: 0,
             structure,
+            read: structure,
         }
     }
 
@@ -49,7 +52,7 @@ impl<'f> Reader<'f> {
     /// Back to the outer structure.
     #[inline]
     pub(crate) fn leave(&mut self, outer: &'static str) {
-        self.structure = outer;
+        self.read = core::mem::replace(&mut self.structure, outer);
     }
 
     /// Bytes from the start of the frame.
@@ -190,15 +193,21 @@ impl<'f> Reader<'f> {
             left,
             at,
             structure: self.structure,
+            read: self.structure,
         })
     }
 
-    /// Everything must have been read.
+    /// Everything must have been read; else the structure that was read last is too
+    /// long.
     #[inline]
     pub(crate) fn finish(&self) -> Result<(), DecodeError> {
         match self.left.len() {
             0 => Ok(()),
-            left => Err(self.error(DecodeCause::Trailing { left })),
+            left => Err(DecodeError {
+                structure: self.read,
+                offset: self.at,
+                cause: DecodeCause::Trailing { left },
+            }),
         }
     }
 
