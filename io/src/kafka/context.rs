@@ -1,0 +1,98 @@
+//! What librdkafka tells besides data: its log, and errors of the client as a whole.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+/// Wakes a thread of ours from threads of the library, and tells it that a connection broke.
+#[derive(Debug)]
+pub(super) struct Alarm {
+    thread: Thread,
+    broken: AtomicBool,
+}
+
+impl Alarm {
+    /// An alarm for the calling thread.
+    pub(super) fn new() -> Self {
+        Alarm {
+            thread: std::thread::current(),
+            broken: AtomicBool::new(false),
+        }
+    }
+
+    /// Wake the thread.
+    pub(super) fn wake(&self) {
+        self.thread.unpark();
+    }
+
+    /// Whether a connection broke since this was asked last.
+    pub(super) fn take_broken(&self) -> bool {
+        self.broken.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// Sleep until woken, but not past `until`. The caller looks again at what it waits for: a wake can come for nothing.
+pub(super) fn sleep_until(until: Instant) {
+    let left = until.saturating_duration_since(Instant::now());
+    if left > Duration::ZERO {
+        std::thread::park_timeout(left);
+    }
+}
+
+/// The part of a context that producer and consumer share.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) alarm: std::sync::Arc<Alarm>,
+}
+
+impl ClientContext for Client {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.heard(&error, reason);
+    }
+}
+
+impl Client {
+    pub(super) fn heard(&self, error: &KafkaError, reason: &str) {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure) => {
+                tracing::debug!(%error, reason, "connection to kafka lost");
+            }
+            _ => tracing::warn!(%error, reason, "kafka client"),
+        }
+        self.alarm.broken.store(true, Ordering::Release);
+        self.alarm.wake();
+    }
+}
+
+impl ConsumerContext for Client {
+    fn commit_callback(&self, result: rdkafka::error::KafkaResult<()>, offsets: &TopicPartitionList) {
+        if let Err(error) = result {
+            // The next commit of the partition is for a later offset and repeats what this one wanted.
+            tracing::warn!(%error, partitions = offsets.count(), "offsets could not be committed");
+        }
+    }
+}
+
+pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+            tracing::error!(facility, message, "librdkafka");
+        }
+        // It logs each failed connection as an error, four times a second while the broker is away; what that
+        // means is said once, by the producer.
+        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => {
+            tracing::info!(facility, message, "librdkafka");
+        }
+        RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => tracing::debug!(facility, message, "librdkafka"),
+    }
+}
