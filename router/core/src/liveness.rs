@@ -350,8 +350,7 @@ impl Liveness {
                 .push_back(Output::NewEpoch(read.region.clone(), read.epoch));
         }
         if missed {
-            self.outputs
-                .push_back(Output::Gap(read.region.clone(), read.partition));
+            self.outputs.push_back(Output::Gap(read.region.clone(), read.partition));
         }
         let said = clock.when(read.record_ms).min(now);
         let fresh = now.saturating_duration_since(said) <= self.config.silence;

@@ -1,6 +1,5 @@
 use super::*;
 
-const SILENCE: Duration = Duration::from_secs(1);
 /// The broker's clock at the beginning of every test.
 const T0_MS: u64 = 1_000_000;
 
@@ -73,7 +72,8 @@ fn east() -> Region {
 fn every_pair_of_state_and_input() {
     use Ignored as I;
     use Output as O;
-    let states: [(&str, fn(&mut Rig)); 3] = [
+    type Reach = (&'static str, fn(&mut Rig));
+    let states: [Reach; 3] = [
         ("never seen", |_| {}),
         ("live", |r| {
             r.heartbeat(100, 10);

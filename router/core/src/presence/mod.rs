@@ -7,6 +7,7 @@
 mod config;
 mod reach;
 mod switch;
+mod tell;
 
 pub use config::{Config, Failback, RegionConfig};
 pub use reach::Reach;
@@ -17,8 +18,8 @@ use std::time::Instant;
 
 use skerry_bus::topic::partition_of;
 use skerry_bus::{
-    Availability, BrokerClock, CorrelationId, Epoch, PresenceRecord, Region, RegionEvent, RegionEventBody, SwitchId, Term,
-    VirtualEventBody,
+    Availability, BrokerClock, CorrelationId, Epoch, PresenceRecord, Region, RegionEvent, RegionEventBody, SwitchId,
+    Term, VirtualEventBody,
 };
 
 use crate::liveness::{self, Ignored, Liveness};
@@ -241,7 +242,9 @@ impl PresenceMachine {
                 begins_snapshot: matches!(event.body, RegionEventBody::SnapshotBegin { .. }),
             }),
         );
-        let verdict = self.drain_liveness(now).and_then(|()| self.accepted(now, partition, &event));
+        let verdict = self
+            .drain_liveness(now)
+            .and_then(|()| self.accepted(now, partition, &event));
         self.outputs.push_back(match verdict {
             Ok(()) => Output::Passed(event),
             Err(reason) => Output::Ignored {
@@ -301,7 +304,6 @@ impl PresenceMachine {
                 let fact = Fact::Left {
                     region,
                     connection: Some(*connection),
-                    region_lost: false,
                 };
                 self.known_fact(now, *switch, fact)
             }
@@ -346,25 +348,23 @@ impl PresenceMachine {
             .filter(|(id, switch)| {
                 !open.seen.contains(id)
                     && switch.reaches().get(&region).is_some_and(|reach| {
-                        reach.partition.unwrap_or_else(|| partition_of(&id.to_string(), partitions)) == partition
+                        reach
+                            .partition
+                            .unwrap_or_else(|| partition_of(&id.to_string(), partitions))
+                            == partition
                     })
             })
             .map(|(id, _)| *id)
             .collect();
         for id in ghosts {
-            self.left(now, id, &region, false);
+            let fact = Fact::Left {
+                region: region.clone(),
+                connection: None,
+            };
+            self.touch(now, id, |switch, w| switch.handle(w, fact));
         }
         self.liveness
             .handle_input(now, liveness::Input::SnapshotDone { region, partition });
-    }
-
-    fn left(&mut self, now: Instant, id: SwitchId, region: &Region, region_lost: bool) {
-        let fact = Fact::Left {
-            region: region.clone(),
-            connection: None,
-            region_lost,
-        };
-        self.touch(now, id, |switch, w| switch.handle(w, fact));
     }
 
     /// A fact about a switch that may be new.
@@ -409,9 +409,10 @@ impl PresenceMachine {
 
     /// What liveness decided has its effect; the verdict on a message comes last.
     fn drain_liveness(&mut self, now: Instant) -> Result<(), Ignored> {
+        use liveness::Output as O;
         let mut verdict = Ok(());
+        let mut lost = Vec::new();
         while let Some(output) = self.liveness.poll_output() {
-            use liveness::Output as O;
             match output {
                 O::Live(region) => {
                     self.region_changed(region.clone(), true);
@@ -422,9 +423,7 @@ impl PresenceMachine {
                 O::Lost(region) | O::Absent(region) => {
                     self.snapshots.retain(|(r, _), _| *r != region);
                     self.region_changed(region.clone(), false);
-                    for id in self.reached_by(&region, |_| true) {
-                        self.left(now, id, &region, true);
-                    }
+                    lost.push(region);
                 }
                 O::NewEpoch(region, epoch) => {
                     self.snapshots.retain(|(r, _), _| *r != region);
@@ -434,7 +433,8 @@ impl PresenceMachine {
                     });
                     // The process that held those connections is gone.
                     for id in self.reached_by(&region, |of| of < epoch) {
-                        self.left(now, id, &region, true);
+                        let fact = Fact::RegionsLost(vec![region.clone()]);
+                        self.touch(now, id, |switch, w| switch.handle(w, fact));
                     }
                 }
                 O::Gap(region, partition) => {
@@ -444,6 +444,14 @@ impl PresenceMachine {
                 O::Unknown(region) => self.outputs.push_back(Output::UnknownRegion(region)),
                 O::Accepted => verdict = Ok(()),
                 O::Ignored(reason) => verdict = Err(reason),
+            }
+        }
+        if !lost.is_empty() {
+            // All of them at once, so that a switch that several reached has one event.
+            let switches: BTreeSet<SwitchId> = lost.iter().flat_map(|r| self.reached_by(r, |_| true)).collect();
+            for id in switches {
+                let fact = Fact::RegionsLost(lost.clone());
+                self.touch(now, id, |switch, w| switch.handle(w, fact));
             }
         }
         verdict

@@ -37,10 +37,11 @@ use std::time::{Duration, Instant};
 
 use skerry_bus::{
     Availability, Epoch, Mode, PortNo, PortState, PresenceRecord, Region, Role, SwitchId, SwitchState, Term,
-    VirtualEventBody, presence::RecordedRegion,
+    VirtualEventBody,
 };
 
 use super::reach::Reach;
+use super::tell::essence;
 use super::{Config, Output};
 use crate::liveness::{Liveness, Status};
 
@@ -74,8 +75,9 @@ pub(super) enum Fact {
         region: Region,
         /// Which connection ended; none: whichever there was.
         connection: Option<u64>,
-        region_lost: bool,
     },
+    /// These regions are lost, all at once.
+    RegionsLost(Vec<Region>),
     /// A region may no longer write to it.
     LostRole { region: Region, term: Term },
     /// A region told about a port.
@@ -103,22 +105,22 @@ pub(super) enum Standing {
 /// A switch.
 #[derive(Debug, Clone)]
 pub struct Switch {
-    id: SwitchId,
-    reaches: BTreeMap<Region, Reach>,
-    standing: Standing,
+    pub(super) id: SwitchId,
+    pub(super) reaches: BTreeMap<Region, Reach>,
+    pub(super) standing: Standing,
     /// The last term given, and never less than one that was restored.
-    term: Term,
+    pub(super) term: Term,
     /// Where everybody thinks it is.
-    told: Option<Region>,
-    role_lost_told: bool,
+    pub(super) told: Option<Region>,
+    pub(super) role_lost_told: bool,
     /// Who reaches it changed since the last event about it.
-    news: bool,
+    pub(super) news: bool,
     /// Why the region everybody thinks of is not active any more.
-    reason: String,
-    ports_told: Option<BTreeMap<PortNo, PortState>>,
+    pub(super) reason: String,
+    pub(super) ports_told: Option<BTreeMap<PortNo, PortState>>,
     /// The state as it was last seen by an active region.
-    last: Option<Box<SwitchState>>,
-    recorded: Option<PresenceRecord>,
+    pub(super) last: Option<Box<SwitchState>>,
+    pub(super) recorded: Option<PresenceRecord>,
 }
 
 impl Switch {
@@ -220,7 +222,10 @@ impl Switch {
 
     /// What was remembered of it, before anything was heard. Gives whether it counted.
     pub(super) fn restore(&mut self, w: &mut World, record: &PresenceRecord) -> bool {
-        let older = self.recorded.as_ref().is_some_and(|r| r.owner_epoch > record.owner_epoch);
+        let older = self
+            .recorded
+            .as_ref()
+            .is_some_and(|r| r.owner_epoch > record.owner_epoch);
         if older {
             return false;
         }
@@ -243,12 +248,7 @@ impl Switch {
                 let heard_newer = w.liveness.epoch(region).is_some_and(|known| known > r.epoch);
                 !heard_newer && matches!(w.liveness.status(region), Some(Status::NeverSeen | Status::Live))
             })
-            .map(|r| {
-                (
-                    r.presence.region.clone(),
-                    Reach::restored(w.now, r.epoch, &r.presence),
-                )
-            })
+            .map(|r| (r.presence.region.clone(), Reach::restored(w.now, r.epoch, &r.presence)))
             .collect();
         self.told = record.active_region.clone();
         self.recorded = Some(essence(record.clone()));
@@ -278,11 +278,17 @@ impl Switch {
                 partition,
                 state,
             } => self.report(w, region, epoch, partition, *state),
-            Fact::Left {
-                region,
-                connection,
-                region_lost,
-            } => self.left(w, &region, connection, region_lost),
+            Fact::Left { region, connection } => self.left(&region, connection),
+            Fact::RegionsLost(regions) => {
+                for region in &regions {
+                    self.news |= self.reaches.remove(region).is_some();
+                    if self.active() == Some(region) {
+                        self.reason = format!("region {region} was lost");
+                    }
+                }
+                self.settle(w, true);
+                true
+            }
             Fact::LostRole { region, term } => self.lost_role(w, &region, term),
             Fact::Port { region, port, removed } => {
                 if let Some(reach) = self.reaches.get_mut(&region) {
@@ -378,7 +384,7 @@ impl Switch {
         true
     }
 
-    fn left(&mut self, w: &mut World, region: &Region, connection: Option<u64>, region_lost: bool) -> bool {
+    fn left(&mut self, region: &Region, connection: Option<u64>) -> bool {
         let Some(reach) = self.reaches.get(region) else {
             return false;
         };
@@ -390,12 +396,8 @@ impl Switch {
         self.reaches.remove(region);
         self.news = true;
         if self.active() == Some(region) {
-            self.reason = match region_lost {
-                true => format!("region {region} was lost"),
-                false => format!("the switch left region {region}"),
-            };
+            self.reason = format!("the switch left region {region}");
         }
-        self.settle(w, region_lost);
         true
     }
 
@@ -411,10 +413,7 @@ impl Switch {
                 self.term = self.term.max(term);
                 self.failure(w, region.clone());
             }
-            Standing::Claiming { .. }
-            | Standing::Held { .. }
-            | Standing::Pausing { .. }
-            | Standing::Vacant { .. } => {}
+            Standing::Claiming { .. } | Standing::Held { .. } | Standing::Pausing { .. } | Standing::Vacant { .. } => {}
         }
         true
     }
@@ -460,11 +459,13 @@ impl Switch {
         self.reaches.iter().filter_map(move |(name, reach)| {
             let candidate = reach.mode == Mode::ReadWrite && liveness.is_live(name);
             let at = reach.since + hold_down?;
-            (candidate && config.preference(name) < mine).then(|| (
-                // One that failed begins to wait again.
-                reach.aside.zip(hold_down).map_or(at, |(a, h)| at.max(a + h)),
-                name,
-            ))
+            (candidate && config.preference(name) < mine).then(|| {
+                (
+                    // One that failed begins to wait again.
+                    reach.aside.zip(hold_down).map_or(at, |(a, h)| at.max(a + h)),
+                    name,
+                )
+            })
         })
     }
 
@@ -635,81 +636,4 @@ impl Switch {
             );
         }
     }
-
-    fn tell(&mut self, w: &mut World, event: VirtualEventBody) {
-        self.news = false;
-        w.out.push_back(Output::Virtual(event, self.availability(w.now)));
-    }
-
-    /// Tell which ports of the region everybody knows of differ from what was told. The first view is not news.
-    fn tell_ports(&mut self, w: &mut World) {
-        let Some(state) = self
-            .told
-            .as_ref()
-            .and_then(|r| self.reaches.get(r))
-            .and_then(|r| r.state.as_ref())
-        else {
-            return;
-        };
-        let Some(told) = &mut self.ports_told else {
-            self.ports_told = Some(state.ports.iter().map(|p| (p.port, p.clone())).collect());
-            return;
-        };
-        let differs = state.ports.len() != told.len() || state.ports.iter().any(|p| told.get(&p.port) != Some(p));
-        if !differs {
-            return;
-        }
-        let now: BTreeMap<PortNo, PortState> = state.ports.iter().map(|p| (p.port, p.clone())).collect();
-        let gone = told.values().filter(|p| !now.contains_key(&p.port)).map(|p| (p, true));
-        let new = now.values().filter(|p| told.get(&p.port) != Some(p)).map(|p| (p, false));
-        let events: Vec<_> = gone
-            .chain(new)
-            .map(|(port, removed)| VirtualEventBody::PortChanged {
-                switch: self.id,
-                port: port.clone(),
-                removed,
-            })
-            .collect();
-        self.ports_told = Some(now);
-        let availability = self.availability(w.now);
-        w.out
-            .extend(events.into_iter().map(|e| Output::Virtual(e, availability.clone())));
-    }
-
-    /// Put down what changed since it was last put down.
-    fn remember(&mut self, w: &mut World) {
-        if let Some(state) = self.active().and_then(|r| self.reaches.get(r)).and_then(|r| r.state.as_ref())
-            && self.last.as_deref() != Some(state)
-        {
-            self.last = Some(state.clone());
-        }
-        let availability = self.availability(w.now).availability;
-        let regions = availability
-            .into_iter()
-            .filter_map(|presence| {
-                let epoch = self.reaches.get(&presence.region)?.epoch;
-                Some(RecordedRegion { presence, epoch })
-            })
-            .collect();
-        let record = PresenceRecord {
-            switch: self.id,
-            owner_epoch: w.config.owner_epoch,
-            term: self.term,
-            active_region: self.active().cloned(),
-            regions,
-        };
-        let essence = essence(record.clone());
-        if self.recorded.as_ref() != Some(&essence) {
-            self.recorded = Some(essence);
-            w.out.push_back(Output::Record(record));
-        }
-    }
-}
-
-/// A record without what changes by itself.
-fn essence(mut record: PresenceRecord) -> PresenceRecord {
-    for region in &mut record.regions {
-        region.presence.uptime = 0;
-    }
-    record
 }
