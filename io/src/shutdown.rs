@@ -36,7 +36,7 @@ impl Shutdown {
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             let name = runtime.block_on(shutdown.asked());
             // Nobody listens any more: the program ends for another reason.
-            drop(sender.send(name));
+            let _ = sender.send(name);
         })?;
         Ok(())
     }
