@@ -214,6 +214,29 @@ macro_rules! wire_struct {
                 Ok(())
             }
         }
+
+        impl $crate::json::JsonFields for $name {
+            fn put(&self, map: &mut serde_json::Map<String, serde_json::Value>) {
+                $(map.insert(
+                    $crate::json::key($structure, stringify!($field)).into(),
+                    $crate::json::Json::to_json(&self.$field),
+                );)*
+            }
+            fn take(fields: &mut $crate::json::Fields<'_>) -> Result<Self, $crate::json::JsonError> {
+                Ok(Self {
+                    $($field: fields.take($crate::json::key($structure, stringify!($field)))?,)*
+                })
+            }
+        }
+
+        impl $crate::json::Json for $name {
+            fn to_json(&self) -> serde_json::Value {
+                $crate::json::object(self)
+            }
+            fn from_json(value: &serde_json::Value) -> Result<Self, $crate::json::JsonError> {
+                $crate::json::from_object(value)
+            }
+        }
     };
 }
 
@@ -263,6 +286,34 @@ macro_rules! wire_element {
                     $(w.pad($pad);)?
                 )*
                 w.set_length($structure, start.saturating_add($at), start)
+            }
+        }
+
+        impl $crate::json::JsonFields for $name {
+            fn put(&self, map: &mut serde_json::Map<String, serde_json::Value>) {
+                $(map.insert(
+                    $crate::json::key($structure, stringify!($before)).into(),
+                    $crate::json::Json::to_json(&self.$before),
+                );)*
+                $(map.insert(
+                    $crate::json::key($structure, stringify!($field)).into(),
+                    $crate::json::Json::to_json(&self.$field),
+                );)*
+            }
+            fn take(fields: &mut $crate::json::Fields<'_>) -> Result<Self, $crate::json::JsonError> {
+                Ok(Self {
+                    $($before: fields.take($crate::json::key($structure, stringify!($before)))?,)*
+                    $($field: fields.take($crate::json::key($structure, stringify!($field)))?,)*
+                })
+            }
+        }
+
+        impl $crate::json::Json for $name {
+            fn to_json(&self) -> serde_json::Value {
+                $crate::json::object(self)
+            }
+            fn from_json(value: &serde_json::Value) -> Result<Self, $crate::json::JsonError> {
+                $crate::json::from_object(value)
             }
         }
     };

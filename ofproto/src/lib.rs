@@ -40,6 +40,7 @@ mod group;
 mod header;
 mod hello;
 mod instruction;
+pub mod json;
 mod message;
 mod meter;
 mod multipart;

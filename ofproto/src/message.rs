@@ -7,6 +7,7 @@ use crate::flow::{FlowMod, FlowRemoved};
 use crate::group::GroupMod;
 use crate::header::{HEADER_LEN, Header, MessageType, VERSION_1_3};
 use crate::hello::Hello;
+use crate::json::{Fields, JsonError, JsonFields};
 use crate::meter::MeterMod;
 use crate::multipart::{MultipartReply, MultipartRequest};
 use crate::packet::{PacketIn, PacketOut};
@@ -17,6 +18,7 @@ use crate::switch::{FeaturesReply, SwitchConfig};
 use crate::table::TableMod;
 use crate::wire::{Reader, Wire, Writer};
 use bytes::{Bytes, BytesMut};
+use serde_json::{Map, Value};
 
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +84,22 @@ macro_rules! bodies {
                     }
                 }
             }
+
+            pub(crate) fn put_json(&self, map: &mut Map<String, Value>) {
+                match self {
+                    Self::Hello(hello) => hello.put(map),
+                    $(bodies!(@bind body $variant $($ty)?) => bodies!(@put map body $($ty)?),)*
+                    Self::Unknown { body, .. } => body.put(map),
+                }
+            }
+
+            pub(crate) fn take_json(kind: MessageType, fields: &mut Fields<'_>) -> Result<Self, JsonError> {
+                Ok(match kind {
+                    MessageType::HELLO => Self::Hello(JsonFields::take(fields)?),
+                    $(MessageType::$kind => bodies!(@take fields $variant $($ty)?),)*
+                    kind => Self::Unknown { kind, body: JsonFields::take(fields)? },
+                })
+            }
         }
     };
     (@pattern $variant:ident $ty:ty) => { Self::$variant(_) };
@@ -92,6 +110,10 @@ macro_rules! bodies {
     (@read $r:ident $variant:ident) => { Self::$variant };
     (@write $w:ident $body:ident $ty:ty) => { Wire::write($body, $w) };
     (@write $w:ident $body:ident) => { Ok(()) };
+    (@put $map:ident $body:ident $ty:ty) => { JsonFields::put($body, $map) };
+    (@put $map:ident $body:ident) => { () };
+    (@take $fields:ident $variant:ident $ty:ty) => { Self::$variant(<$ty as JsonFields>::take($fields)?) };
+    (@take $fields:ident $variant:ident) => { Self::$variant };
 }
 
 bodies! {

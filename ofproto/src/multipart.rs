@@ -3,6 +3,7 @@
 use crate::error::{DecodeError, EncodeCause, EncodeError};
 use crate::flow::{AggregateStats, FlowStats, FlowStatsRequest};
 use crate::group::{GroupDesc, GroupFeatures, GroupStats, GroupStatsRequest};
+use crate::json::{Fields, Json, JsonError};
 use crate::meter::{MeterConfig, MeterFeatures, MeterRequest, MeterStats};
 use crate::number::ExperimenterId;
 use crate::port::{Port, PortStats, PortStatsRequest};
@@ -11,6 +12,7 @@ use crate::table::{TableFeatures, TableStats};
 use crate::text::FixedText;
 use crate::wire::{Reader, Wire, Writer};
 use bytes::Bytes;
+use serde_json::Value;
 
 code_point! {
     /// What is asked and answered (`enum ofp_multipart_type`).
@@ -140,6 +142,21 @@ macro_rules! multipart_bodies {
                     }
                 }
             }
+
+            /// What stands under `body`; nothing for a request without one.
+            pub(crate) fn to_json(&self) -> Option<Value> {
+                match self {
+                    $(multipart_bodies!(@bind body $variant $($ty)?) => multipart_bodies!(@json body $($ty)?),)*
+                    Self::Unknown { body, .. } => Some(body.to_json()),
+                }
+            }
+
+            pub(crate) fn from_json(kind: MultipartType, fields: &mut Fields<'_>) -> Result<Self, JsonError> {
+                Ok(match kind {
+                    $(MultipartType::$kind => multipart_bodies!(@take fields $variant $($ty)?),)*
+                    kind => Self::Unknown { kind, body: fields.take("body")? },
+                })
+            }
         }
     };
     (@pattern $variant:ident $ty:ty) => { Self::$variant(_) };
@@ -150,6 +167,10 @@ macro_rules! multipart_bodies {
     (@read $r:ident $variant:ident) => { Self::$variant };
     (@write $w:ident $body:ident $ty:ty) => { Wire::write($body, $w) };
     (@write $w:ident $body:ident) => { Ok(()) };
+    (@json $body:ident $ty:ty) => { Some(Json::to_json($body)) };
+    (@json $body:ident) => { None };
+    (@take $fields:ident $variant:ident $ty:ty) => { Self::$variant($fields.take("body")?) };
+    (@take $fields:ident $variant:ident) => { Self::$variant };
 }
 
 multipart_bodies! {
