@@ -67,7 +67,9 @@ impl Host {
         self.ask(&Request::Send(stream))
     }
 
-    /// How far a stream is: packets with numbers below `next` were sent before now.
+    /// How far a stream is. Of two marks, one after something began and one before it
+    /// ends, the packets from the first one's `begun` to the second one's `next`
+    /// (exclusive) were all sent in between.
     ///
     /// # Errors
     /// No such stream.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::janitor::Janitor;
 use crate::process::{self, Process};
 use crate::wait::DEADLINE;
 
@@ -23,6 +24,9 @@ pub const LINK_MTU: u32 = 1_600;
 
 /// How long children may take to end by SIGTERM, all of them together.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Folder in a lab's folder with what its children write.
+const LOGS: &str = "log";
 
 /// Where `ip netns` keeps its names.
 const NETNS_FOLDER: &str = "/run/netns";
@@ -41,6 +45,7 @@ struct Inner {
 struct State {
     namespaces: Vec<String>,
     children: Vec<Process>,
+    janitor: Option<Janitor>,
     taken_down: bool,
 }
 
@@ -93,11 +98,13 @@ impl Lab {
         let name = format!("{prefix}-{pid}-{started}-{number}");
         let folder = std::env::temp_dir().join(&name);
         std::fs::create_dir(&folder).with_context(|| format!("{}", folder.display()))?;
-        Ok(Lab(Arc::new(Inner {
-            name,
-            folder,
-            state: Mutex::default(),
-        })))
+        std::fs::create_dir(folder.join(LOGS))?;
+        let janitor = Janitor::start(&name, &folder.join(LOGS).join("janitor.log"))?;
+        let state = Mutex::new(State {
+            janitor,
+            ..State::default()
+        });
+        Ok(Lab(Arc::new(Inner { name, folder, state })))
     }
 
     /// Its name, unique on this machine.
@@ -242,12 +249,11 @@ impl Lab {
 
     fn start(&self, netns: Option<&str>, label: &str, command: Command, piped: bool) -> Result<Process> {
         let file = netns.map(|netns| self.open_netns(netns)).transpose()?;
-        let logs = self.folder().join("log");
-        std::fs::create_dir_all(&logs)?;
+        let log = self.folder().join(LOGS).join(format!("{label}.log"));
         // The list is locked while starting: a teardown in another thread sees the child.
         let mut state = self.state();
         ensure!(!state.taken_down, "lab {} is taken down", self.name());
-        let child = Process::start(label, file, command, &logs.join(format!("{label}.log")), piped)?;
+        let child = Process::start(label, file, command, &log, piped)?;
         state.children.retain(Process::is_running);
         state.children.push(child.clone());
         Ok(child)
@@ -305,11 +311,28 @@ impl Lab {
                 }
             }
         }
-        for lab in &labs {
-            let namespaces = list_namespaces(&format!("{lab}-"));
-            remove(&namespaces, &std::env::temp_dir().join(lab))?;
-        }
+        labs.iter().try_for_each(|lab| Lab::clean(lab))?;
         Ok(labs)
+    }
+
+    /// Removes what is left of one lab, if its owner is gone.
+    pub(crate) fn clean(lab: &str) -> Result<()> {
+        ensure!(
+            !Owner::of(lab).is_some_and(|owner| owner.lives()),
+            "the owner of {lab} lives"
+        );
+        let namespaces = list_namespaces(&format!("{lab}-"));
+        remove(&namespaces, &std::env::temp_dir().join(lab))
+    }
+
+    /// Process id of the owner of a lab, read from its name.
+    pub(crate) fn owner(lab: &str) -> Option<u32> {
+        Owner::of(lab).map(|owner| owner.pid)
+    }
+
+    /// Process id of what cleans up after this program, if it is there.
+    pub fn janitor(&self) -> Option<u32> {
+        self.state().janitor.as_ref().map(Janitor::pid)
     }
 }
 
@@ -320,7 +343,10 @@ impl Inner {
 
     fn teardown(&self) -> Result<()> {
         let State {
-            namespaces, children, ..
+            namespaces,
+            children,
+            janitor,
+            ..
         } = std::mem::replace(
             &mut *self.state(),
             State {
@@ -347,7 +373,8 @@ impl Inner {
             .iter()
             .map(|netns| format!("{}-{netns}", self.name))
             .collect();
-        failed.and(remove(&names, &self.folder))
+        failed = failed.and(remove(&names, &self.folder));
+        failed.and(janitor.map_or(Ok(()), Janitor::dismiss))
     }
 }
 
@@ -379,6 +406,13 @@ impl Owner {
             pid: pid.parse().ok()?,
             started: started.parse().ok()?,
         })
+    }
+
+    /// Reads the full name of a lab.
+    fn of(lab: &str) -> Option<Owner> {
+        // From the right: number, start time, process id; the rest is the prefix.
+        let prefix = lab.rsplitn(4, '-').nth(3)?;
+        Owner::parse(prefix, lab).filter(|owner| owner.lab == lab)
     }
 
     fn lives(&self) -> bool {
@@ -426,7 +460,9 @@ fn remove(namespaces: &[String], folder: &Path) -> Result<()> {
 
 fn remove_namespace(name: &str) -> Result<()> {
     // What our children started themselves is not in our list, but it is in our namespace.
-    for pid in run_plain(&["ip", "netns", "pids", name])?.lines() {
+    // An error means that another run removed the namespace in between; that shows below.
+    let pids = run_plain(&["ip", "netns", "pids", name]).unwrap_or_default();
+    for pid in pids.lines() {
         if let Ok(pid) = pid.trim().parse::<u32>()
             && pid != std::process::id()
         {
@@ -474,6 +510,8 @@ mod tests {
             Some(&owner)
         );
         assert_eq!(Owner::parse("skerry-demo", "skerry-demo-12-345-0"), Some(owner));
+        assert_eq!(Lab::owner("skerry-demo-12-345-0"), Some(12));
+        assert_eq!(Lab::owner("skerry-demo-12-345-0-host"), None);
     }
 
     #[test]

@@ -8,10 +8,13 @@
 
 pub mod delay;
 pub mod host;
+pub mod interrupt;
+pub mod janitor;
 pub mod lab;
 pub mod ovs;
 pub mod packet;
 pub mod process;
+pub mod relay;
 pub mod ring;
 pub mod sys;
 pub mod tool;

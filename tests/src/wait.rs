@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+use crate::interrupt;
+
 /// How long a condition may take. Far longer than any takes on an idle machine: these
 /// worlds share two cores with compilers, and a wait that succeeds costs nothing.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -21,6 +23,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(15);
 ///
 /// # Errors
 /// The condition did not hold within `deadline`; the error names `what` and the last sight.
+/// Or the program was asked to end meanwhile (see `interrupt`).
 pub fn until<T>(what: &str, deadline: Duration, mut probe: impl FnMut() -> Result<T, String>) -> Result<T> {
     let end = Instant::now() + deadline;
     loop {
@@ -29,6 +32,7 @@ pub fn until<T>(what: &str, deadline: Duration, mut probe: impl FnMut() -> Resul
             Err(seen) if Instant::now() >= end => {
                 bail!("{what}: not within {deadline:?}; last seen: {seen}")
             }
+            Err(seen) if interrupt::seen() => bail!("{what}: interrupted; last seen: {seen}"),
             Err(_) => std::thread::sleep(BETWEEN_LOOKS),
         }
     }

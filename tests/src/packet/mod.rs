@@ -198,8 +198,11 @@ pub enum Request {
 /// How far a stream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
-    /// The number of the next packet; all below it were handed to the interface.
+    /// All packets with lower numbers were handed to the interface before this was answered.
     pub next: u64,
+    /// All packets with this number or a higher one are handed over after this was asked.
+    /// It differs from `next` by the one packet that may be under way just now.
+    pub begun: u64,
     /// Whether the stream is at its end (by count or stop).
     pub ended: bool,
 }

@@ -34,6 +34,7 @@ pub struct Sender {
 
 struct Shared {
     next: AtomicU64,
+    begun: AtomicU64,
     stop: AtomicBool,
     ended: AtomicBool,
 }
@@ -72,6 +73,7 @@ impl Sender {
         let socket = sys::sending_socket(interface)?;
         let shared = Arc::new(Shared {
             next: 0.into(),
+            begun: 0.into(),
             stop: false.into(),
             ended: false.into(),
         });
@@ -93,6 +95,7 @@ impl Sender {
         let ended = self.shared.ended.load(SeqCst);
         Sent {
             next: self.shared.next.load(SeqCst),
+            begun: self.shared.begun.load(SeqCst),
             ended,
         }
     }
@@ -134,20 +137,14 @@ fn send(mut socket: &File, addresses: Addresses, stream: &Stream, shared: &Share
         while packet.number < end && due_at <= Instant::now() && burst < BURST_MAX {
             packet.sent_ns = sys::monotonic_ns();
             packet.build(&mut frame);
-            // Counted before it is out: a mark taken now must not lie below a packet on the wire.
-            shared.next.store(packet.number + 1, SeqCst);
+            shared.begun.store(packet.number + 1, SeqCst);
             match socket.write(&frame) {
                 Ok(_) => packet.number += 1,
                 // The same number again at the next tick.
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                    shared.next.store(packet.number, SeqCst);
-                    break;
-                }
-                Err(error) => {
-                    shared.next.store(packet.number, SeqCst);
-                    return Err(error);
-                }
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => break,
+                Err(error) => return Err(error),
             }
+            shared.next.store(packet.number, SeqCst);
             due_at += interval;
             burst += 1;
         }

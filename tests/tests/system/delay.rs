@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use skerry_tests::delay::DelayLine;
 use skerry_tests::packet::{Kind, Stream, Tag};
 use skerry_tests::wait::{self, DEADLINE};
 
 use crate::Need::{Ovs, Root, Tap};
 use crate::Test;
-use crate::bench::{Bench, LINK};
+use crate::bench::{Bench, LINK, LINK_PORT};
 
 pub const TESTS: &[Test] = &[
     Test(
@@ -30,6 +31,16 @@ pub const TESTS: &[Test] = &[
         "delay::a_wrong_command_is_refused_by_name",
         &[Root, Ovs, Tap],
         a_wrong_command_is_refused_by_name,
+    ),
+    Test(
+        "delay::the_log_tells_what_each_discovery_packet_took",
+        &[Root, Ovs, Tap],
+        the_log_tells_what_each_discovery_packet_took,
+    ),
+    Test(
+        "delay::a_restarted_switch_has_its_links_again",
+        &[Root, Ovs, Tap],
+        a_restarted_switch_has_its_links_again,
     ),
 ];
 
@@ -121,4 +132,69 @@ fn a_wrong_command_is_refused_by_name() -> Result<()> {
     ensure!(error.contains("at most"), "{error}");
     // It goes on after an error.
     bench.delay.stats(LINK).map(drop)
+}
+
+/// A discovery packet as far as the log is concerned: Ethernet, IPv4, UDP to 61231.
+fn discovery(payload: &str) -> String {
+    let mut packet = vec![0xff; 6];
+    packet.extend([2, 0, 0, 0, 0, 1, 0x08, 0x00, 0x45, 0]);
+    packet.extend((28 + payload.len() as u16).to_be_bytes());
+    packet.extend([
+        0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0xf0, 0, 0xef, 0x2f,
+    ]);
+    packet.extend((8 + payload.len() as u16).to_be_bytes());
+    packet.extend([0, 0]);
+    packet.extend(payload.as_bytes());
+    hex(&packet)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn the_log_tells_what_each_discovery_packet_took() -> Result<()> {
+    let one_way = Duration::from_millis(4);
+    let bench = Bench::new(one_way)?;
+    let log = bench.lab.folder().join("crossings.jsonl");
+    bench.delay.log_to(&log)?;
+    ensure!(bench.delay.log_to(&log).is_err(), "a second log");
+    for nonce in ["first", "second"] {
+        let packet = format!("packet={}", discovery(nonce));
+        let out = format!("in_port=controller,{packet},actions=output:{LINK_PORT}");
+        bench.ovs.ofctl(&["packet-out", "s1", &out])?;
+    }
+    let crossings = wait::until("two crossings in the log", DEADLINE, || {
+        match DelayLine::read_log(&log) {
+            Ok(crossings) if crossings.len() == 2 => Ok(crossings),
+            seen => Err(format!("{seen:?}")),
+        }
+    })?;
+    for (crossing, nonce) in crossings.iter().zip(["first", "second"]) {
+        ensure!(
+            crossing.pair == LINK && crossing.a_to_b && crossing.udp_port == 61_231,
+            "{crossing:?}"
+        );
+        ensure!(crossing.payload == hex(nonce.as_bytes()), "{crossing:?}");
+        ensure!(
+            crossing.written_ns - crossing.received_ns >= one_way.as_nanos() as u64,
+            "{crossing:?}"
+        );
+    }
+    Ok(())
+}
+
+fn a_restarted_switch_has_its_links_again() -> Result<()> {
+    let bench = Bench::new(Duration::from_millis(1))?;
+    bench.connect()?;
+    bench.b.echo(true)?;
+    ensure!(bench.a.ping(1, &[], 20, 500)?.lost == 0);
+    bench.ovs.kill_vswitchd()?;
+    bench.ovs.restart_vswitchd()?;
+    bench.a.send_stream(Stream::new(2, &[], 1_000).count(20))?;
+    let arrived = bench.b.settled(2, Kind::Data, &[], 20, Duration::from_millis(500))?;
+    ensure!(arrived.received == 0, "forwarded without rules: {arrived:?}");
+    bench.connect()?;
+    let ping = bench.a.ping(3, &[], 20, 500)?;
+    ensure!(ping.lost == 0, "{ping:?}");
+    Ok(())
 }

@@ -1,14 +1,17 @@
 //! A lab leaves nothing behind, however it ends.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use skerry_tests::delay::{DelayLine, Pair};
+use skerry_tests::interrupt;
 use skerry_tests::lab::{End, Lab};
 use skerry_tests::ovs::{Controllers, Ovs};
+use skerry_tests::relay::Relay;
 use skerry_tests::wait::{self, DEADLINE};
 
 use crate::Need::{Ovs as OpenVSwitch, Root, Tap};
@@ -21,9 +24,19 @@ pub const TESTS: &[Test] = &[
         an_ended_lab_leaves_nothing_behind,
     ),
     Test(
-        "lab::what_a_killed_program_left_is_removed",
+        "lab::a_program_asked_to_end_twice_cleans_up_itself",
         &[Root, OpenVSwitch, Tap],
-        what_a_killed_program_left_is_removed,
+        a_program_asked_to_end_twice_cleans_up_itself,
+    ),
+    Test(
+        "lab::a_killed_programs_lab_is_removed_by_its_janitor",
+        &[Root, OpenVSwitch, Tap],
+        a_killed_programs_lab_is_removed_by_its_janitor,
+    ),
+    Test(
+        "lab::without_a_janitor_the_next_run_removes_it",
+        &[Root, OpenVSwitch, Tap],
+        without_a_janitor_the_next_run_removes_it,
     ),
     Test(
         "lab::a_living_programs_lab_is_left_alone",
@@ -35,23 +48,37 @@ pub const TESTS: &[Test] = &[
         &[],
         a_stopped_and_a_stubborn_child_end_too,
     ),
+    Test(
+        "lab::a_relay_leads_from_the_host_into_a_namespace",
+        &[Root],
+        a_relay_leads_from_the_host_into_a_namespace,
+    ),
     Test("lab::two_labs_stand_side_by_side", &[Root], two_labs_stand_side_by_side),
 ];
 
 /// First argument of this program when it is the one to be killed; the second is a prefix.
 pub const HOLD: &str = "hold-lab";
 
-/// Makes a full lab, says its name, and waits to be killed.
+/// Makes a full lab, says its name, and waits to be killed or asked to end.
 pub fn hold() {
+    let installed = interrupt::install().context("signals");
     let made = std::env::args()
         .nth(2)
         .context("no prefix")
-        .and_then(|prefix| full(&prefix));
+        .and_then(|prefix| installed.and_then(|()| full(&prefix)));
     match made {
         Ok(world) => {
-            println!("{}", world.lab.name());
+            println!("{} {}", world.lab.name(), world.lab.janitor().unwrap_or(0));
             // Ends also when the test is gone.
-            let _ = std::io::stdin().read(&mut [0]);
+            std::thread::spawn(|| {
+                let _ = std::io::stdin().read(&mut [0]);
+                skerry_tests::sys::kill(std::process::id(), libc::SIGTERM)
+            });
+            while !interrupt::wait(DEADLINE) {}
+            // A wait that would take long ends too.
+            let waited = wait::until("nothing", DEADLINE, || Err::<(), _>("nothing".to_owned()));
+            // Its failure would show in the exit status.
+            assert!(waited.is_err_and(|error| error.to_string().contains("interrupted")));
         }
         Err(error) => println!("error: {error:?}"),
     }
@@ -151,8 +178,8 @@ fn an_ended_lab_leaves_nothing_behind() -> Result<()> {
     let world = full(&prefix)?;
     let within = Machine::look(&prefix)?;
     ensure!(within.namespaces.len() == 2 && within.files.len() == 1, "{within:?}");
-    // Delay line, two daemons, a shell and what it started.
-    ensure!(within.processes.len() == 5, "{within:?}");
+    // Delay line, two daemons, a shell and what it started, and the janitor.
+    ensure!(within.processes.len() == 6, "{within:?}");
     ensure!(
         within.interfaces == before.interfaces,
         "interfaces outside the namespaces: {within:?}"
@@ -167,30 +194,82 @@ fn an_ended_lab_leaves_nothing_behind() -> Result<()> {
     Ok(())
 }
 
-fn what_a_killed_program_left_is_removed() -> Result<()> {
+/// Another program with a full lab.
+struct Holder {
+    program: Child,
+    lab: String,
+    janitor: u32,
+}
+
+impl Holder {
+    fn start(prefix: &str) -> Result<Holder> {
+        let mut program = Command::new(std::env::current_exe()?)
+            .args([HOLD, prefix])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        BufReader::new(program.stdout.take().context("no output")?).read_line(&mut line)?;
+        match line.trim().split_once(' ') {
+            Some((lab, janitor)) if lab.starts_with(prefix) => Ok(Holder {
+                program,
+                lab: lab.to_owned(),
+                janitor: janitor.parse()?,
+            }),
+            _ => {
+                program.kill()?;
+                program.wait()?;
+                bail!("the holder said {line:?}");
+            }
+        }
+    }
+
+    fn kill(mut self) -> Result<()> {
+        self.program.kill()?;
+        self.program.wait()?;
+        Ok(())
+    }
+}
+
+fn a_program_asked_to_end_twice_cleans_up_itself() -> Result<()> {
     let prefix = own_prefix();
     let before = Machine::look(&prefix)?;
-    let mut holder = Command::new(std::env::current_exe()?)
-        .args([HOLD, &prefix])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut name = String::new();
-    BufReader::new(holder.stdout.take().context("no output")?).read_line(&mut name)?;
-    let name = name.trim();
-    if !name.starts_with(&prefix) {
-        holder.kill()?;
-        holder.wait()?;
-        bail!("the holder said {name:?}");
+    let mut holder = Holder::start(&prefix)?;
+    for signal in [libc::SIGINT, libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        skerry_tests::sys::kill(holder.program.id(), signal)?;
     }
+    let status = holder.program.wait()?;
+    ensure!(status.success(), "{status}");
+    // Nothing to wait for: it was all done before its end.
+    let after = Machine::look(&prefix)?;
+    ensure!(after == before, "before {before:?}\nafter {after:?}");
+    Ok(())
+}
+
+fn a_killed_programs_lab_is_removed_by_its_janitor() -> Result<()> {
+    let prefix = own_prefix();
+    let before = Machine::look(&prefix)?;
+    let holder = Holder::start(&prefix)?;
+    ensure!(Machine::look(&prefix)?.namespaces.len() == 2);
+    holder.kill()?;
+    wait::until("nothing left", DEADLINE, || match Machine::look(&prefix) {
+        Ok(machine) if machine == before => Ok(()),
+        seen => Err(format!("{seen:?}, before: {before:?}")),
+    })
+}
+
+fn without_a_janitor_the_next_run_removes_it() -> Result<()> {
+    let prefix = own_prefix();
+    let before = Machine::look(&prefix)?;
+    let holder = Holder::start(&prefix)?;
+    skerry_tests::sys::kill(holder.janitor, libc::SIGKILL)?;
     ensure!(
         Lab::clean_leftovers(&prefix)?.is_empty(),
         "the lab of a living program was removed"
     );
-    let held = Machine::look(&prefix)?;
-    ensure!(held.namespaces.len() == 2 && held.processes.len() == 5, "{held:?}");
+    ensure!(Machine::look(&prefix)?.namespaces.len() == 2);
+    let name = holder.lab.clone();
     holder.kill()?;
-    holder.wait()?;
     // Its children die with it; only what they started themselves has to be looked for.
     wait::until("the end of its children", DEADLINE, || match Machine::look(&prefix) {
         Ok(machine) if machine.processes.iter().all(|process| process.contains("/shell.log")) => Ok(()),
@@ -256,5 +335,29 @@ fn two_labs_stand_side_by_side() -> Result<()> {
         std::net::TcpListener::bind("10.3.0.1:0").is_err(),
         "the address is outside of the namespace too"
     );
+    Ok(())
+}
+
+fn a_relay_leads_from_the_host_into_a_namespace() -> Result<()> {
+    let lab = Lab::new(&own_prefix())?;
+    lab.add_netns("inside")?;
+    let listener = lab.within("inside", || TcpListener::bind("127.0.0.1:0"))??;
+    let relay = Relay::open(&lab, "inside", listener.local_addr()?)?;
+    let mut outside = TcpStream::connect(relay.address())?;
+    let (mut inside, _) = listener.accept()?;
+    let mut heard = [0; 5];
+    outside.write_all(b"there")?;
+    inside.read_exact(&mut heard)?;
+    ensure!(&heard == b"there");
+    inside.write_all(b"again")?;
+    drop(inside);
+    outside.read_exact(&mut heard)?;
+    ensure!(&heard == b"again" && outside.read(&mut heard)? == 0);
+    // Nobody listens any more: the door is there, and closes at once.
+    drop(listener);
+    ensure!(TcpStream::connect(relay.address())?.read(&mut heard).unwrap_or(0) == 0);
+    let address = relay.address();
+    drop(relay);
+    ensure!(TcpStream::connect(address).is_err(), "a closed door is open");
     Ok(())
 }
