@@ -20,6 +20,7 @@ pub mod service;
 pub mod stages;
 pub mod tags;
 pub mod translate;
+pub mod validate;
 pub mod walk;
 
 pub use exit::Exit;
@@ -34,4 +35,5 @@ pub use route::{Passage, Route};
 pub use service::service_objects;
 pub use stages::{Plan, Stage, StageName};
 pub use translate::{PerSwitch, TranslateError, translate};
+pub use validate::{Surroundings, validate_flow, validate_join, validate_mirror};
 pub use walk::{Outcome, walk};
