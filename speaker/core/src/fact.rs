@@ -78,6 +78,8 @@ counters! {
     CommandMalformed => "speaker_commands_skipped", "malformed";
     /// A command of a kind we do not know.
     CommandUnknownKind => "speaker_commands_skipped", "unknown_kind";
+    /// A command was not taken because too many wait for their answer; it is read again later.
+    CommandsFull => "speaker_commands_skipped", "full";
     /// A command was answered again from memory.
     CommandRepeated => "speaker_commands_repeated", "";
     /// A command ended `applied`.

@@ -1,11 +1,39 @@
 //! The speaker's decisions, as machines that are told the time: they own no socket, no clock and no task.
 //!
-//! [`Speaker`] is the composed machine. Its parts each stand in a file of their own.
+//! [`Speaker`] is the composed machine. Its parts stand in files of their own:
+//!
+//! ```text
+//! connection  one TCP connection: framing, handshake, echo      role       MASTER and SLAVE at one switch
+//! lane        commands of one switch, in order                  plan       from what is to what shall be (pure)
+//! dump        what a switch holds                                known      sorted into ours and not ours
+//! convert     the contract's objects <-> OpenFlow                packet     the signed discovery packet (pure)
+//! discovery   when a packet leaves by which port                 links      which directions are seen or silent
+//! latency     round trips                                        publish    positions, heartbeats, answers kept
+//! offsets     what may be committed                              job        commands under way and their answers
+//! ```
 
+mod clock;
+pub mod connection;
+mod convert;
+mod discovery;
+mod dump;
 pub mod fact;
 pub mod io;
+mod job;
+pub mod known;
+pub mod lane;
+mod latency;
+pub mod links;
+pub mod offsets;
+pub mod packet;
+pub mod plan;
+pub mod publish;
+pub mod role;
 pub mod speaker;
+mod timers;
+mod wire;
 
 pub use fact::{CloseReason, Counter, Fact};
 pub use io::{Config, ConnId, Input, Output};
+pub use plan::{Plan, Step, plan};
 pub use speaker::Speaker;

@@ -1,40 +1,380 @@
-//! The composed machine of one speaker process.
+//! The composed machine of one speaker process: the five doors, and the way of a message between the parts.
 
-use std::collections::VecDeque;
+mod commands;
+mod probes;
+mod sessions;
+mod tell;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use crate::io::{Config, Input, Output};
+use ofproto::{Body, Message, RoleStatus};
+use skerry_bus::{BrokerClock, CorrelationId, SwitchId, Term};
+
+use crate::clock::Clock;
+use crate::connection::Connection;
+use crate::discovery::Schedule;
+use crate::fact::{CloseReason, Counter, Fact};
+use crate::io::{Config, ConnId, Input, Output};
+use crate::job::Jobs;
+use crate::lane::Lane;
+use crate::latency::Latencies;
+use crate::links::Links;
+use crate::offsets::Offsets;
+use crate::publish::{Owed, Publisher};
+use crate::role::RoleKeeper;
+use crate::timers::Timers;
 
 /// One speaker. See the crate's head for the parts it is made of.
 #[derive(Debug)]
 pub struct Speaker {
     config: Config,
+    start: Instant,
     outputs: VecDeque<Output>,
+    clock: Clock,
+    publisher: Publisher,
+    offsets: Offsets,
+    jobs: Jobs,
+    connections: BTreeMap<ConnId, Connection>,
+    /// The living connection of each switch id, from when the id is known.
+    owners: BTreeMap<SwitchId, ConnId>,
+    challenges: BTreeMap<SwitchId, Challenge>,
+    switches: BTreeMap<SwitchId, Switch>,
+    connection_timers: Timers<ConnId>,
+    switch_timers: Timers<SwitchId>,
+    challenge_timers: Timers<SwitchId>,
+    control_timers: Timers<SwitchId>,
+    digest_timers: Timers<SwitchId>,
+    schedule: Schedule,
+    links: Links,
+    latencies: Latencies,
+    nonce: u64,
+    announced: u64,
+    /// Highest owner epoch seen per partition.
+    owner_epochs: BTreeMap<i32, u64>,
+    /// Snapshots that were written because they were asked for, newest last.
+    snapshots: VecDeque<CorrelationId>,
+    /// Refusals told since the beginning of the current second.
+    refusals: (Instant, u32),
+    was_up: bool,
+}
+
+/// Another connection claims the id of a living one, which is asked for a sign of life.
+#[derive(Debug)]
+struct Challenge {
+    newcomer: ConnId,
+    echo_xid: u32,
+}
+
+/// An announced switch. Its ports and description stand with its connection.
+#[derive(Debug)]
+struct Switch {
+    conn: ConnId,
+    /// Number of its connection in this epoch.
+    number: u64,
+    announced: Instant,
+    role: RoleKeeper,
+    lane: Lane,
+}
+
+fn earliest(times: impl IntoIterator<Item = (Option<Instant>, &'static str)>) -> Option<(Instant, &'static str)> {
+    times
+        .into_iter()
+        .filter_map(|(at, why)| at.map(|at| (at, why)))
+        .min_by_key(|(at, _)| *at)
 }
 
 impl Speaker {
     /// A speaker without connections, with the bus down.
     pub fn new(config: Config, now: Instant) -> Self {
-        let _ = now;
         Speaker {
-            config,
+            start: now,
             outputs: VecDeque::new(),
+            clock: Clock::default(),
+            publisher: Publisher::new(&config, now),
+            offsets: Offsets::new(),
+            jobs: Jobs::default(),
+            connections: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            challenges: BTreeMap::new(),
+            switches: BTreeMap::new(),
+            connection_timers: Timers::new(),
+            switch_timers: Timers::new(),
+            challenge_timers: Timers::new(),
+            control_timers: Timers::new(),
+            digest_timers: Timers::new(),
+            schedule: Schedule::new(config.discovery, now),
+            links: Links::new(config.discovery),
+            latencies: Latencies::new(),
+            nonce: 0,
+            announced: 0,
+            owner_epochs: BTreeMap::new(),
+            snapshots: VecDeque::new(),
+            refusals: (now, 0),
+            was_up: false,
+            config,
         }
     }
+
     /// Something happened.
     pub fn handle_input(&mut self, now: Instant, input: Input) {
-        let _ = (now, input, &self.config);
+        match input {
+            Input::Accepted { conn, peer, local } => self.accepted(now, conn, peer, local),
+            Input::Received { conn, bytes } => self.received(now, conn, &bytes),
+            Input::Closed { conn, reason } => self.close(now, conn, CloseReason::ByPeer(reason), false),
+            Input::Command {
+                partition,
+                offset,
+                payload,
+            } => self.command(now, partition, offset, &payload),
+            Input::Delivered { token, broker_ms } => {
+                if broker_ms > 0 {
+                    self.clock.offer(now, BrokerClock::new(now, broker_ms));
+                }
+                let owed = self.publisher.delivered(token);
+                self.commit(owed);
+                if self.publisher.is_up() {
+                    self.publisher.resend(self.at_ms(now), &mut self.outputs);
+                    if self.publisher.take_lost(now) {
+                        self.snapshot_all(now, "return");
+                    }
+                }
+            }
+            Input::NotDelivered { token } => {
+                let owed = self.publisher.not_delivered(token, &mut self.outputs);
+                self.commit(owed);
+            }
+            Input::PartitionLost { partition } => self.offsets.lost(partition),
+            Input::BusDown => {
+                if self.publisher.set_up(now, false) {
+                    self.outputs.push_back(Output::Fact(Fact::Bus { up: false }));
+                }
+            }
+            Input::BusUp => self.bus_up(now),
+            Input::Clock(clock) => self.clock.offer(now, clock),
+            Input::Stop => {
+                let all: Vec<ConnId> = self.connections.keys().copied().collect();
+                for conn in all {
+                    self.close(now, conn, CloseReason::Stopping, true);
+                }
+            }
+        }
     }
+
+    fn bus_up(&mut self, now: Instant) {
+        if !self.publisher.set_up(now, true) {
+            return;
+        }
+        self.outputs.push_back(Output::Fact(Fact::Bus { up: true }));
+        let name = if self.was_up { "return" } else { "start" };
+        self.was_up = true;
+        self.publisher.snapshot_written(now);
+        self.snapshot_all(now, name);
+        self.publisher.resend(self.at_ms(now), &mut self.outputs);
+        let switches = self.switch_count();
+        self.publisher.beat(now, self.at_ms(now), switches, &mut self.outputs);
+    }
+
     /// A deadline may have passed.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = now;
+        let switches = self.switch_count();
+        self.publisher.beat(now, self.at_ms(now), switches, &mut self.outputs);
+        while let Some(conn) = self.connection_timers.pop_due(now) {
+            let Some(connection) = self.connections.get_mut(&conn) else {
+                continue;
+            };
+            match connection.handle_timeout(now) {
+                Ok(()) => self.flush(conn),
+                Err(reason) => self.close(now, conn, reason, true),
+            }
+        }
+        while let Some(switch) = self.switch_timers.pop_due(now) {
+            self.switch_timeout(now, switch);
+        }
+        while let Some(switch) = self.challenge_timers.pop_due(now) {
+            self.challenge_unanswered(now, switch);
+        }
+        self.tell_silent(now);
+        self.tell_latencies(now);
+        self.tell_digests(now);
+        // One packet per call: the driver writes it and comes back with a new `now`, so that the time in each packet is
+        // the time it was written.
+        if !self.probe_control(now) {
+            self.probe_link(now);
+        }
     }
+
     /// When [`Speaker::handle_timeout`] is to be called next, and what for.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        None
+        earliest([
+            (self.publisher.heartbeat_at(), "heartbeat"),
+            (self.connection_timers.next(), "handshake or echo"),
+            (self.switch_timers.next(), "answer of a switch"),
+            (self.challenge_timers.next(), "challenge of a living connection"),
+            (self.links.next(), "silence of a link"),
+            (self.latencies.next(), "latency to publish"),
+            (self.digest_timers.next(), "digest of links"),
+            (self.control_timers.next(), "control channel probe"),
+            (self.schedule.next(), "discovery packet"),
+        ])
     }
+
     /// The next thing to do; call until there is none before the next input.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// Switches that are announced.
+    fn switch_count(&self) -> u32 {
+        u32::try_from(self.switches.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Broker time for messages; 0 until it is known.
+    fn at_ms(&self, now: Instant) -> u64 {
+        self.clock.now_ms(now).unwrap_or(0)
+    }
+
+    fn count(&mut self, counter: Counter) {
+        self.outputs.push_back(Output::Count { counter, by: 1 });
+    }
+
+    fn fact(&mut self, fact: Fact) {
+        self.outputs.push_back(Output::Fact(fact));
+    }
+
+    /// Hand what a connection wrote to the driver, and put its deadline down.
+    fn flush(&mut self, conn: ConnId) {
+        let Some(connection) = self.connections.get_mut(&conn) else {
+            return;
+        };
+        if let Some(bytes) = connection.wire.take() {
+            self.outputs.push_back(Output::Write { conn, bytes });
+        }
+        self.connection_timers.set(conn, connection.deadline());
+    }
+
+    /// The answers to these records are safe.
+    fn commit(&mut self, owed: Vec<Owed>) {
+        for (partition, offset) in owed {
+            if let Some(offset) = self.offsets.answered(partition, offset) {
+                self.outputs.push_back(Output::Commit { partition, offset });
+            }
+        }
+    }
+
+    fn received(&mut self, now: Instant, conn: ConnId, bytes: &[u8]) {
+        match self.connections.get_mut(&conn) {
+            Some(connection) => connection.push(bytes),
+            None => return,
+        }
+        // A frame's consequences are in the outputs before the next frame is looked at.
+        while let Some(connection) = self.connections.get_mut(&conn) {
+            let Some(event) = connection.next_event(now) else {
+                break;
+            };
+            self.flush(conn);
+            match event {
+                Ok(None) => {}
+                Ok(Some(event)) => self.connection_event(now, conn, event),
+                Err(reason) => self.close(now, conn, reason, true),
+            }
+        }
+    }
+
+    /// A message of an announced switch.
+    fn message(&mut self, now: Instant, conn: ConnId, switch: SwitchId, message: Message, len: usize) {
+        let xid = message.xid;
+        let body = match message.body {
+            Body::PacketIn(packet) => return self.packet_in(now, switch, &packet),
+            Body::PortStatus(status) => return self.port_status(now, switch, &status),
+            body => body,
+        };
+        let (Some(entry), Some(connection)) = (self.switches.get_mut(&switch), self.connections.get_mut(&conn)) else {
+            return;
+        };
+        let wire = &mut connection.wire;
+        match body {
+            Body::BarrierReply => {
+                let (ours, events) = entry.lane.barrier(xid);
+                self.lane_events(now, switch, events);
+                self.count_unless(ours, Counter::Unexpected);
+            }
+            Body::MultipartReply(reply) => {
+                let (ours, events) = entry.lane.reply(now, xid, reply, len);
+                self.lane_events(now, switch, events);
+                self.count_unless(ours, Counter::Unexpected);
+            }
+            Body::RoleReply(reply) => {
+                let events = entry.role.reply(now, xid, &reply, wire);
+                let ours = !events.is_empty();
+                self.role_events(now, switch, events);
+                self.count_unless(ours, Counter::Unexpected);
+            }
+            Body::Error(error) => {
+                let (ours, lane_events) = entry.lane.error(xid, &error);
+                let role_events = entry.role.error(now, xid, &error, wire);
+                let known = ours || !role_events.is_empty();
+                self.lane_events(now, switch, lane_events);
+                self.role_events(now, switch, role_events);
+                if !known {
+                    self.count(Counter::ForeignError);
+                    let error = error.to_string();
+                    self.fact(Fact::StrayError { switch, error });
+                }
+            }
+            Body::Experimenter(experimenter) => match RoleStatus::from_experimenter(&experimenter) {
+                Some(Ok(status)) => {
+                    let events = entry.role.status(&status);
+                    self.role_events(now, switch, events);
+                }
+                Some(Err(error)) => {
+                    return self.close(now, conn, CloseReason::Malformed(error.to_string()), true);
+                }
+                None => self.count(Counter::Unexpected),
+            },
+            _ => self.count(Counter::Unexpected),
+        }
+        self.pump(now, switch);
+    }
+
+    fn count_unless(&mut self, ours: bool, counter: Counter) {
+        if !ours {
+            self.count(counter);
+        }
+    }
+
+    /// Let the lane of a switch go on, hand out what was written, and put its deadlines down.
+    fn pump(&mut self, now: Instant, switch: SwitchId) {
+        let Some(entry) = self.switches.get_mut(&switch) else {
+            return;
+        };
+        let conn = entry.conn;
+        let Some(connection) = self.connections.get_mut(&conn) else {
+            return;
+        };
+        let events = entry.lane.advance(now, entry.role.authority(), &mut connection.wire);
+        let deadline = earliest([(entry.role.deadline(), ""), (entry.lane.deadline(), "")]);
+        self.switch_timers.set(switch, deadline.map(|(at, _)| at));
+        self.flush(conn);
+        self.lane_events(now, switch, events);
+    }
+
+    fn switch_timeout(&mut self, now: Instant, switch: SwitchId) {
+        let Some(entry) = self.switches.get_mut(&switch) else {
+            return;
+        };
+        let Some(connection) = self.connections.get_mut(&entry.conn) else {
+            return;
+        };
+        let role_events = entry.role.handle_timeout(now, &mut connection.wire);
+        let lane_events = entry.lane.handle_timeout(now);
+        self.role_events(now, switch, role_events);
+        self.lane_events(now, switch, lane_events);
+        self.pump(now, switch);
+    }
+
+    /// The term under which this region is active for a switch.
+    fn term(&self, switch: SwitchId) -> Option<Term> {
+        self.switches.get(&switch).and_then(|entry| entry.role.term())
     }
 }

@@ -1,0 +1,595 @@
+//! The lane of one switch: its commands in order, one at a time, each with one honest end.
+//!
+//! ```text
+//!            +--> Dumping --whole--+--> (dump) ended
+//! Idle --front of the queue        |
+//!            +--delta----------> Applying: window, barrier, window, barrier .. --> ended
+//! ```
+//!
+//! It is told what the role allows ([`Authority`]) and never asks for one. Rows: `applied` only after the last barrier
+//! reply of this very connection without an error; after anything was sent, every other end is `failed`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use ofproto::{Body, ErrorMsg, MultipartReply};
+use skerry_bus::reply::SwitchDump;
+use skerry_bus::{Cause, DesiredChange, Generation, Objects, Outcome, RuleKey, Term};
+use std::collections::BTreeSet;
+
+use crate::convert;
+use crate::dump::{Dump, Progress};
+use crate::job::JobId;
+use crate::known::Known;
+use crate::plan::{self, Plan};
+use crate::role::{Authority, switch_error};
+use crate::wire::Wire;
+
+/// Commands that may wait in one lane. A switch this far behind is helped by waiting: the next is refused as `Busy`.
+pub const LANE_COMMANDS_MAX: usize = 64;
+/// Messages written and not yet confirmed by a barrier. It bounds what is lost with a connection and what an error can
+/// belong to, and keeps a switch's receive buffer from filling up.
+pub const WINDOW: usize = 256;
+/// Characters of a printed plan that go to the log.
+const PLAN_TEXT_MAX: usize = 2_000;
+
+/// What a lane is asked to do.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Make this the desired state.
+    Desired {
+        term: Term,
+        generation: Generation,
+        change: DesiredChange,
+    },
+    /// Read what the switch holds.
+    Dump,
+}
+
+/// How a command ended, or what else is to be told.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Event {
+    /// A command ended.
+    Ended(Box<Ended>),
+    /// A plan is about to be sent.
+    Planned {
+        generation: Generation,
+        steps: usize,
+        plan: String,
+    },
+}
+
+/// The end of a command.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Ended {
+    pub(crate) job: JobId,
+    pub(crate) outcome: Outcome,
+    pub(crate) cause: Option<Cause>,
+    pub(crate) generation: Option<Generation>,
+    pub(crate) messages: u32,
+    pub(crate) dump: Option<SwitchDump>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    job: JobId,
+    /// When its deadline passes; none if the broker's time is not known.
+    expires: Option<Instant>,
+    work: Work,
+}
+
+/// What this speaker applied last.
+#[derive(Debug)]
+struct Held {
+    generation: Generation,
+    objects: Objects,
+    foreign_keys: BTreeSet<RuleKey>,
+}
+
+#[derive(Debug)]
+struct Applying {
+    job: JobId,
+    expires: Option<Instant>,
+    term: Term,
+    generation: Generation,
+    wanted: Objects,
+    foreign_keys: BTreeSet<RuleKey>,
+    plan: Plan,
+    /// The next step: stage, and step in it.
+    next: (usize, usize),
+    /// Messages of the open window: transaction id to step.
+    open: BTreeMap<u32, (usize, usize)>,
+    /// The barrier that closes the open window, and when it is late.
+    barrier: Option<(u32, Instant)>,
+    sent: u32,
+    error: Option<Cause>,
+}
+
+#[derive(Debug)]
+struct Dumping {
+    job: JobId,
+    expires: Option<Instant>,
+    /// Apply this afterwards; none: the dump itself is the answer.
+    then: Option<(Term, Generation, Objects)>,
+    dump: Dump,
+    until: Instant,
+}
+
+#[derive(Debug)]
+enum State {
+    Idle,
+    Dumping(Box<Dumping>),
+    Applying(Box<Applying>),
+}
+
+/// The lane of one connected switch.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    queue: VecDeque<Waiting>,
+    state: State,
+    held: Option<Held>,
+    /// The newest generation read under the newest term.
+    newest: Option<(Term, Generation)>,
+    barrier_max: Duration,
+}
+
+impl Lane {
+    pub(crate) fn new(barrier_max: Duration) -> Self {
+        Lane {
+            queue: VecDeque::new(),
+            state: State::Idle,
+            held: None,
+            newest: None,
+            barrier_max,
+        }
+    }
+
+    /// The generation that stands on the switch, as far as this speaker knows.
+    pub(crate) fn generation(&self) -> Option<Generation> {
+        self.held.as_ref().map(|held| held.generation)
+    }
+
+    fn ended(&self, job: JobId, outcome: Outcome, cause: Option<Cause>, messages: u32) -> Event {
+        Event::Ended(Box::new(Ended {
+            job,
+            outcome,
+            cause,
+            generation: self.generation(),
+            messages,
+            dump: None,
+        }))
+    }
+
+    /// A command came. It waits, or ends at once.
+    pub(crate) fn push(&mut self, job: JobId, expires: Option<Instant>, work: Work) -> Vec<Event> {
+        let mut events = Vec::new();
+        if let Work::Desired {
+            term,
+            generation,
+            change,
+        } = &work
+        {
+            let (term, generation) = (*term, *generation);
+            match self.newest {
+                Some((t, newest)) if t == term && generation < newest => {
+                    let cause = Cause::Newer { generation: newest };
+                    return vec![self.ended(job, Outcome::Superseded, Some(cause), 0)];
+                }
+                // An older term is refused when its turn comes, like any that is not held.
+                Some((t, _)) if term < t => {}
+                _ => self.newest = Some((term, generation)),
+            }
+            if matches!(change, DesiredChange::Snapshot { .. }) {
+                events.extend(self.supersede(term, generation));
+            }
+        }
+        if self.queue.len() >= LANE_COMMANDS_MAX {
+            events.push(self.ended(job, Outcome::Rejected, Some(Cause::Busy), 0));
+            return events;
+        }
+        self.queue.push_back(Waiting { job, expires, work });
+        events
+    }
+
+    /// A snapshot of this generation was read: what is older and has sent nothing is not done any more.
+    fn supersede(&mut self, term: Term, newer: Generation) -> Vec<Event> {
+        let older = |work: &Work| matches!(work, Work::Desired { term: t, generation, .. } if *t == term && *generation < newer);
+        let (gone, kept): (VecDeque<Waiting>, VecDeque<Waiting>) = std::mem::take(&mut self.queue)
+            .into_iter()
+            .partition(|w| older(&w.work));
+        self.queue = kept;
+        let mut jobs: Vec<JobId> = gone.into_iter().map(|w| w.job).collect();
+        if let State::Dumping(d) = &self.state
+            && let Some((t, generation, _)) = &d.then
+            && *t == term
+            && *generation < newer
+        {
+            jobs.insert(0, d.job);
+            self.state = State::Idle;
+        }
+        jobs.into_iter()
+            .map(|job| {
+                let cause = Cause::Newer { generation: newer };
+                self.ended(job, Outcome::Superseded, Some(cause), 0)
+            })
+            .collect()
+    }
+
+    /// Do what can be done now.
+    pub(crate) fn advance(&mut self, now: Instant, authority: Authority, wire: &mut Wire) -> Vec<Event> {
+        let mut events = Vec::new();
+        self.expire(now, &mut events);
+        loop {
+            match &self.state {
+                State::Dumping(_) => return events,
+                State::Applying(a) if a.barrier.is_some() => return events,
+                State::Applying(_) => match self.window(now, authority, wire, &mut events) {
+                    true => {}
+                    false => return events,
+                },
+                State::Idle => match self.begin(now, authority, wire, &mut events) {
+                    true => {}
+                    false => return events,
+                },
+            }
+        }
+    }
+
+    fn expire(&mut self, now: Instant, events: &mut Vec<Event>) {
+        let late = |w: &Waiting| w.expires.is_some_and(|at| now >= at);
+        if !self.queue.iter().any(late) {
+            return;
+        }
+        let (gone, kept): (VecDeque<Waiting>, VecDeque<Waiting>) =
+            std::mem::take(&mut self.queue).into_iter().partition(late);
+        self.queue = kept;
+        for waiting in gone {
+            events.push(self.ended(waiting.job, Outcome::Expired, Some(Cause::Deadline), 0));
+        }
+    }
+
+    /// Begin with the front of the queue. Gives false if there is none or it has to wait.
+    fn begin(&mut self, now: Instant, authority: Authority, wire: &mut Wire, events: &mut Vec<Event>) -> bool {
+        let Some(front) = self.queue.front() else {
+            return false;
+        };
+        let held_term = match (&front.work, authority) {
+            (Work::Dump, _) => None,
+            // Never before the reply to the role request.
+            (Work::Desired { .. }, Authority::Settling) => return false,
+            (Work::Desired { .. }, Authority::Master(term)) => Some(term),
+            (Work::Desired { .. }, Authority::None) => None,
+        };
+        let Some(Waiting { job, expires, work }) = self.queue.pop_front() else {
+            return false;
+        };
+        let until = now + self.barrier_max;
+        match work {
+            Work::Dump => {
+                self.state = State::Dumping(Box::new(Dumping {
+                    job,
+                    expires,
+                    then: None,
+                    dump: Dump::start(wire),
+                    until,
+                }));
+            }
+            Work::Desired { term, .. } if held_term != Some(term) => {
+                let cause = Cause::NoRole { held: held_term };
+                events.push(self.ended(job, Outcome::Rejected, Some(cause), 0));
+            }
+            Work::Desired {
+                term,
+                generation,
+                change: DesiredChange::Snapshot { objects },
+            } => {
+                if let Err(cause) = plan::validate(&objects) {
+                    events.push(self.ended(job, Outcome::Rejected, Some(cause), 0));
+                    return true;
+                }
+                self.state = State::Dumping(Box::new(Dumping {
+                    job,
+                    expires,
+                    then: Some((term, generation, objects)),
+                    dump: Dump::start(wire),
+                    until,
+                }));
+            }
+            Work::Desired {
+                term,
+                generation,
+                change: DesiredChange::Delta { base, put, remove },
+            } => {
+                let held = self.generation();
+                if held == Some(generation) {
+                    // It was done before: commands are absolute.
+                    events.push(self.ended(job, Outcome::Applied, None, 0));
+                    return true;
+                }
+                let Some(current) = self.held.as_ref().filter(|h| h.generation == base && base < generation) else {
+                    let cause = Cause::Base { held };
+                    events.push(self.ended(job, Outcome::Rejected, Some(cause), 0));
+                    return true;
+                };
+                let mut wanted = current.objects.clone();
+                wanted.remove(&remove);
+                wanted.extend(put);
+                let known = Known::of(&current.objects, current.foreign_keys.clone());
+                self.apply(job, expires, term, generation, known, wanted, events);
+            }
+        }
+        true
+    }
+
+    #[allow(clippy::too_many_arguments)] // one call in two places; a structure for it would only repeat `Applying`
+    fn apply(
+        &mut self,
+        job: JobId,
+        expires: Option<Instant>,
+        term: Term,
+        generation: Generation,
+        known: Known,
+        wanted: Objects,
+        events: &mut Vec<Event>,
+    ) {
+        self.state = State::Idle;
+        match plan::plan(&known, &wanted) {
+            Err(cause) => events.push(self.ended(job, Outcome::Rejected, Some(cause), 0)),
+            Ok(plan) => {
+                events.push(Event::Planned {
+                    generation,
+                    steps: plan.len(),
+                    plan: plan.to_string().chars().take(PLAN_TEXT_MAX).collect(),
+                });
+                self.state = State::Applying(Box::new(Applying {
+                    job,
+                    expires,
+                    term,
+                    generation,
+                    wanted,
+                    foreign_keys: known.foreign_keys,
+                    plan,
+                    next: (0, 0),
+                    open: BTreeMap::new(),
+                    barrier: None,
+                    sent: 0,
+                    error: None,
+                }));
+            }
+        }
+    }
+
+    /// Write the next window and its barrier. Gives false if it has to wait.
+    fn window(&mut self, now: Instant, authority: Authority, wire: &mut Wire, events: &mut Vec<Event>) -> bool {
+        let State::Applying(a) = &mut self.state else {
+            return false;
+        };
+        match authority {
+            Authority::Settling => return false,
+            Authority::Master(term) if term >= a.term => {}
+            Authority::Master(_) | Authority::None => {
+                events.extend(self.lose_role());
+                return true;
+            }
+        }
+        if a.sent == 0 && a.expires.is_some_and(|at| now >= at) {
+            let job = a.job;
+            self.state = State::Idle;
+            events.push(self.ended(job, Outcome::Expired, Some(Cause::Deadline), 0));
+            return true;
+        }
+        let (stage, first) = a.next;
+        if let Some(steps) = a.plan.stages.get(stage).map(|s| &s.steps) {
+            let mut at = first;
+            while at < steps.len() && a.open.len() < WINDOW {
+                let step = &steps[at].0;
+                match wire.send(convert::message(step)) {
+                    Ok(xid) => {
+                        a.open.insert(xid, (stage, at));
+                        a.sent = a.sent.saturating_add(1);
+                    }
+                    Err(error) => {
+                        let detail = format!("{}: {error}", step.object());
+                        a.error.get_or_insert(Cause::Malformed { detail });
+                        break;
+                    }
+                }
+                at += 1;
+            }
+            a.next = if at < steps.len() { (stage, at) } else { (stage + 1, 0) };
+        }
+        // Also when there was nothing to send: only the switch's own word makes a command `applied`.
+        let xid = wire.send_short(Body::BarrierRequest);
+        a.barrier = Some((xid, now + self.barrier_max));
+        false
+    }
+
+    /// A barrier reply came.
+    pub(crate) fn barrier(&mut self, xid: u32) -> (bool, Vec<Event>) {
+        let State::Applying(a) = &mut self.state else {
+            return (false, Vec::new());
+        };
+        if a.barrier.is_none_or(|(open, _)| open != xid) {
+            return (false, Vec::new());
+        }
+        a.barrier = None;
+        a.open.clear();
+        if a.error.is_none() && a.next.0 < a.plan.stages.len() {
+            return (true, Vec::new());
+        }
+        let State::Applying(a) = std::mem::replace(&mut self.state, State::Idle) else {
+            return (true, Vec::new());
+        };
+        let event = match a.error {
+            None => {
+                self.held = Some(Held {
+                    generation: a.generation,
+                    objects: a.wanted,
+                    foreign_keys: a.foreign_keys,
+                });
+                self.ended(a.job, Outcome::Applied, None, a.sent)
+            }
+            // The barrier came and nothing was taken: then nothing was changed either.
+            Some(cause) if a.sent == 0 => self.ended(a.job, Outcome::Rejected, Some(cause), 0),
+            Some(cause) => {
+                self.held = None;
+                self.ended(a.job, Outcome::Failed, Some(cause), a.sent)
+            }
+        };
+        (true, vec![event])
+    }
+
+    /// A multipart reply came. Gives whether it was ours.
+    pub(crate) fn reply(&mut self, now: Instant, xid: u32, reply: MultipartReply, len: usize) -> (bool, Vec<Event>) {
+        let until = now + self.barrier_max;
+        let State::Dumping(d) = &mut self.state else {
+            return (false, Vec::new());
+        };
+        let progress = d.dump.reply(xid, reply, len);
+        if !matches!(progress, Progress::NotMine) {
+            d.until = until;
+        }
+        self.progress(progress)
+    }
+
+    fn progress(&mut self, progress: Progress) -> (bool, Vec<Event>) {
+        let mut events = Vec::new();
+        match progress {
+            Progress::NotMine => return (false, events),
+            Progress::More => {}
+            Progress::Whole(known) => {
+                let State::Dumping(d) = std::mem::replace(&mut self.state, State::Idle) else {
+                    return (true, events);
+                };
+                let Dumping { job, expires, then, .. } = *d;
+                match then {
+                    None => events.push(Event::Ended(Box::new(Ended {
+                        job,
+                        outcome: Outcome::Applied,
+                        cause: None,
+                        generation: self.generation(),
+                        messages: 0,
+                        dump: Some(known.to_dump()),
+                    }))),
+                    Some((term, generation, wanted)) => {
+                        self.apply(job, expires, term, generation, *known, wanted, &mut events);
+                    }
+                }
+            }
+            Progress::Error(error, what) => events.extend(self.no_dump(switch_error(&error, what))),
+            Progress::Refused(detail) => events.extend(self.no_dump(Cause::Malformed { detail })),
+        }
+        (true, events)
+    }
+
+    /// The dump cannot be had; nothing was changed.
+    fn no_dump(&mut self, cause: Cause) -> Option<Event> {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Dumping(d) => Some(self.ended(d.job, Outcome::Rejected, Some(cause), 0)),
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    /// An error came. Gives whether it was about one of our messages.
+    pub(crate) fn error(&mut self, xid: u32, error: &ErrorMsg) -> (bool, Vec<Event>) {
+        match &mut self.state {
+            State::Idle => (false, Vec::new()),
+            State::Dumping(d) => {
+                let progress = d.dump.error(xid, error);
+                self.progress(progress)
+            }
+            State::Applying(a) => {
+                if let Some((stage, step)) = a.open.get(&xid) {
+                    let step = a.plan.stages.get(*stage).and_then(|s| s.steps.get(*step));
+                    let object = step.map(|(step, _)| step.object()).unwrap_or_default();
+                    // The first error says why; later ones usually follow from it.
+                    a.error.get_or_insert_with(|| switch_error(error, &object));
+                    return (true, Vec::new());
+                }
+                if a.barrier.is_some_and(|(open, _)| open == xid) {
+                    let cause = switch_error(error, "barrier");
+                    return (true, self.stop(cause).into_iter().collect());
+                }
+                (false, Vec::new())
+            }
+        }
+    }
+
+    /// End what is being applied: `failed` if something was sent, else `rejected`.
+    fn stop(&mut self, cause: Cause) -> Option<Event> {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Applying(a) => {
+                let outcome = if a.sent > 0 {
+                    self.held = None;
+                    Outcome::Failed
+                } else {
+                    Outcome::Rejected
+                };
+                // What the switch said is the better reason.
+                let cause = a.error.unwrap_or(cause);
+                Some(self.ended(a.job, outcome, Some(cause), a.sent))
+            }
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    /// The role is gone, or is being given up: nothing is written any more.
+    pub(crate) fn lose_role(&mut self) -> Vec<Event> {
+        let cause = || Cause::NoRole { held: None };
+        let mut events: Vec<Event> = self.stop(cause()).into_iter().collect();
+        if matches!(&self.state, State::Dumping(d) if d.then.is_some()) {
+            events.extend(self.no_dump(cause()));
+        }
+        self.held = None;
+        let (gone, kept): (VecDeque<Waiting>, VecDeque<Waiting>) = std::mem::take(&mut self.queue)
+            .into_iter()
+            .partition(|w| matches!(w.work, Work::Desired { .. }));
+        self.queue = kept;
+        for waiting in gone {
+            events.push(self.ended(waiting.job, Outcome::Rejected, Some(cause()), 0));
+        }
+        events
+    }
+
+    /// The connection is gone.
+    pub(crate) fn closed(&mut self) -> Vec<Event> {
+        self.held = None;
+        let mut events: Vec<Event> = self.stop(Cause::ConnectionLost).into_iter().collect();
+        events.extend(self.no_dump(Cause::ConnectionLost));
+        for waiting in std::mem::take(&mut self.queue) {
+            events.push(self.ended(waiting.job, Outcome::Rejected, Some(Cause::UnknownSwitch), 0));
+        }
+        events
+    }
+
+    /// When something is late.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let state = match &self.state {
+            State::Idle => None,
+            State::Dumping(d) => Some(d.until),
+            State::Applying(a) => a.barrier.map(|(_, until)| until),
+        };
+        let waiting = self.queue.iter().filter_map(|w| w.expires).min();
+        match (state, waiting) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// A deadline may have passed; [`Lane::advance`] is to follow.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Vec<Event> {
+        match &self.state {
+            State::Dumping(d) if now >= d.until => self.no_dump(Cause::NoBarrier).into_iter().collect(),
+            State::Applying(a) if a.barrier.is_some_and(|(_, until)| now >= until) => {
+                self.stop(Cause::NoBarrier).into_iter().collect()
+            }
+            State::Idle | State::Dumping(_) | State::Applying(_) => Vec::new(),
+        }
+    }
+}

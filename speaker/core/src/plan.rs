@@ -1,0 +1,356 @@
+//! The planner: from what a switch holds and what it shall hold to an ordered list of steps. Pure, printable, never sends.
+//!
+//! Order (design section 5): meters, then groups (those that others name first), then rules; then rules go, then groups
+//! (those that name others first), then meters, because a switch silently deletes the rules of a deleted group or meter.
+//! A rule is changed by ADD over it, which leaves no gap; groups and meters that exist are changed by MODIFY.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use skerry_bus::{Action, Cause, Cookie, Group, Meter, Objects, Rule, RuleKey};
+
+use crate::known::{Known, StrangeRule, is_our_cookie, is_our_group, is_our_meter};
+
+/// Tables of an OpenFlow 1.3 switch; 255 means all of them and cannot be written to.
+const TABLE_MAX: u8 = 254;
+
+/// One change of a switch: one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Make a meter.
+    AddMeter(Meter),
+    /// Change a meter in place.
+    ModifyMeter(Meter),
+    /// Make a group.
+    AddGroup(Group),
+    /// Change a group in place.
+    ModifyGroup(Group),
+    /// Make a rule, or replace the one of the same key without a gap.
+    AddRule(Rule),
+    /// Take away exactly this rule.
+    DeleteRule {
+        /// Which.
+        key: RuleKey,
+        /// Only if it still has this cookie.
+        cookie: Cookie,
+    },
+    /// Take away a rule whose match the contract cannot express.
+    DeleteStrange(StrangeRule),
+    /// Take away a group that nothing names any more.
+    DeleteGroup(u32),
+    /// Take away a meter that nothing names any more.
+    DeleteMeter(u32),
+}
+
+/// Why a step is in a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// It shall be there and is not.
+    Missing,
+    /// It is there and is not as it shall be.
+    Differs,
+    /// It is there, is ours, and shall not be.
+    NotWanted,
+}
+
+/// Steps whose order among themselves does not matter. The next stage begins when the switch has confirmed this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stage {
+    /// What it does.
+    pub name: &'static str,
+    /// Its steps with their reasons.
+    pub steps: Vec<(Step, Reason)>,
+}
+
+/// Stages in order; none is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The stages.
+    pub stages: Vec<Stage>,
+}
+
+impl Plan {
+    /// Whether nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        self.stages.is_empty()
+    }
+    /// How many messages it takes, barriers not counted.
+    pub fn len(&self) -> usize {
+        self.stages.iter().map(|s| s.steps.len()).sum()
+    }
+    fn stage(&mut self, name: &'static str, steps: Vec<(Step, Reason)>) {
+        if !steps.is_empty() {
+            self.stages.push(Stage { name, steps });
+        }
+    }
+}
+
+/// How a rule is named in plans, errors and logs.
+pub fn rule_name(key: &RuleKey) -> String {
+    let mut text = format!("rule of table {}, priority {}", key.table, key.priority);
+    let m = &key.matches;
+    let mut field = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            text.push_str(&format!(", {name}={value}"));
+        }
+    };
+    field("in_port", m.in_port.map(|v| v.to_string()));
+    field("metadata", m.metadata.map(|v| v.to_string()));
+    field("eth_src", m.eth_src.map(|v| v.to_string()));
+    field("eth_dst", m.eth_dst.map(|v| v.to_string()));
+    field("eth_type", m.eth_type.map(|v| format!("{v:#06x}")));
+    field("vlan", m.vlan.map(|v| v.to_string()));
+    field("ip_proto", m.ip_proto.map(|v| v.to_string()));
+    field("udp_src", m.udp_src.map(|v| v.to_string()));
+    field("udp_dst", m.udp_dst.map(|v| v.to_string()));
+    text
+}
+
+impl Step {
+    /// The object it is about, for errors.
+    pub fn object(&self) -> String {
+        match self {
+            Step::AddMeter(Meter { id, .. }) | Step::ModifyMeter(Meter { id, .. }) | Step::DeleteMeter(id) => {
+                format!("meter {id}")
+            }
+            Step::AddGroup(Group { id, .. }) | Step::ModifyGroup(Group { id, .. }) | Step::DeleteGroup(id) => {
+                format!("group {id}")
+            }
+            Step::AddRule(rule) => rule_name(&rule.key),
+            Step::DeleteRule { key, .. } => rule_name(key),
+            Step::DeleteStrange(rule) => format!("rule of table {}, priority {}", rule.table, rule.priority),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = match self {
+            Step::AddMeter(_) | Step::AddGroup(_) | Step::AddRule(_) => "add",
+            Step::ModifyMeter(_) | Step::ModifyGroup(_) => "modify",
+            Step::DeleteRule { .. } | Step::DeleteStrange(_) | Step::DeleteGroup(_) | Step::DeleteMeter(_) => "delete",
+        };
+        write!(f, "{verb} {}", self.object())
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::Missing => "it is missing",
+            Reason::Differs => "it is not as wanted",
+            Reason::NotWanted => "it is not wanted",
+        })
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("nothing to do");
+        }
+        for (n, stage) in self.stages.iter().enumerate() {
+            writeln!(f, "stage {}: {}", n + 1, stage.name)?;
+            for (step, reason) in &stage.steps {
+                writeln!(f, "  {step}: {reason}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether what is wanted can stand on a switch at all.
+///
+/// # Errors
+/// `Malformed`, naming the object: a number or cookie that is not ours, something named that is not wanted, groups in a circle.
+pub fn validate(wanted: &Objects) -> Result<(), Cause> {
+    let wrong = |detail: String| Err(Cause::Malformed { detail });
+    for id in wanted.meters.keys() {
+        if !is_our_meter(*id) {
+            return wrong(format!("meter {id} is not in our range"));
+        }
+    }
+    for (id, group) in &wanted.groups {
+        if !is_our_group(*id) {
+            return wrong(format!("group {id} is not in our range"));
+        }
+        if let Some(missing) = group.refers_to().find(|other| !wanted.groups.contains_key(other)) {
+            return wrong(format!("group {id} names group {missing}, which is not wanted"));
+        }
+    }
+    for (key, rule) in &wanted.rules {
+        let name = || rule_name(key);
+        if key.table > TABLE_MAX {
+            return wrong(format!("{}: there is no such table", name()));
+        }
+        if !is_our_cookie(rule.cookie) {
+            return wrong(format!("{}: cookie {} is not ours", name(), rule.cookie));
+        }
+        if rule.goto.is_some_and(|goto| goto <= key.table || goto > TABLE_MAX) {
+            return wrong(format!("{}: goto must name a later table", name()));
+        }
+        if let Some(meter) = rule.meter.filter(|id| !wanted.meters.contains_key(id)) {
+            return wrong(format!("{} names meter {meter}, which is not wanted", name()));
+        }
+        let group = rule.apply.iter().find_map(|action| match action {
+            Action::Group(id) if !wanted.groups.contains_key(id) => Some(*id),
+            _ => None,
+        });
+        if let Some(group) = group {
+            return wrong(format!("{} names group {group}, which is not wanted", name()));
+        }
+    }
+    let refers = wanted.groups.iter().map(|(id, g)| (*id, g.refers_to().collect()));
+    match levels(refers.collect()) {
+        Ok(_) => Ok(()),
+        Err(circle) => wrong(format!("groups name each other in a circle: {circle:?}")),
+    }
+}
+
+/// The plan that makes `wanted` of `known`. Foreign objects are never touched.
+///
+/// # Errors
+/// `Malformed` as [`validate`] says; `Foreign` when a rule is wanted where a foreign one stands.
+pub fn plan(known: &Known, wanted: &Objects) -> Result<Plan, Cause> {
+    validate(wanted)?;
+    if let Some(key) = wanted.rules.keys().find(|key| known.foreign_keys.contains(key)) {
+        return Err(Cause::Foreign { object: rule_name(key) });
+    }
+    let mut plan = Plan::default();
+    plan.stage("meters", put_meters(known, wanted));
+    for level in put_groups(known, wanted)? {
+        plan.stage("groups", level);
+    }
+    plan.stage("rules", put_rules(known, wanted));
+    plan.stage("rules that go", delete_rules(known, wanted));
+    for level in delete_groups(known, wanted) {
+        plan.stage("groups that go", level);
+    }
+    let meters = known.meters.keys().filter(|id| !wanted.meters.contains_key(id));
+    plan.stage(
+        "meters that go",
+        meters.map(|id| (Step::DeleteMeter(*id), Reason::NotWanted)).collect(),
+    );
+    Ok(plan)
+}
+
+fn put_meters(known: &Known, wanted: &Objects) -> Vec<(Step, Reason)> {
+    let mut steps = Vec::new();
+    for (id, meter) in &wanted.meters {
+        match known.meters.get(id) {
+            None => steps.push((Step::AddMeter(*meter), Reason::Missing)),
+            Some(Some(there)) if there == meter => {}
+            Some(_) => steps.push((Step::ModifyMeter(*meter), Reason::Differs)),
+        }
+    }
+    steps
+}
+
+fn put_groups(known: &Known, wanted: &Objects) -> Result<Vec<Vec<(Step, Reason)>>, Cause> {
+    let refers = wanted.groups.iter().map(|(id, g)| (*id, g.refers_to().collect()));
+    let levels = levels(refers.collect()).map_err(|circle| Cause::Malformed {
+        detail: format!("groups name each other in a circle: {circle:?}"),
+    })?;
+    let step = |id: &u32| {
+        let group = wanted.groups.get(id)?;
+        match known.groups.get(id) {
+            None => Some((Step::AddGroup(group.clone()), Reason::Missing)),
+            Some(there) if there.group.as_ref() == Some(group) => None,
+            Some(_) => Some((Step::ModifyGroup(group.clone()), Reason::Differs)),
+        }
+    };
+    Ok(levels
+        .iter()
+        .map(|level| level.iter().filter_map(step).collect())
+        .collect())
+}
+
+fn put_rules(known: &Known, wanted: &Objects) -> Vec<(Step, Reason)> {
+    let mut steps = Vec::new();
+    // Later tables first, so that a packet that is sent on finds the rule for it.
+    for (key, rule) in wanted.rules.iter().rev() {
+        match known.rules.get(key) {
+            None => steps.push((Step::AddRule(rule.clone()), Reason::Missing)),
+            Some(there) if there.rule.as_ref().is_some_and(|there| same_rule(there, rule)) => {}
+            Some(_) => steps.push((Step::AddRule(rule.clone()), Reason::Differs)),
+        }
+    }
+    steps
+}
+
+/// Whether two rules do the same. Whether counters are reset is a wish for the moment of replacing, not a state of the rule.
+fn same_rule(a: &Rule, b: &Rule) -> bool {
+    a.cookie == b.cookie
+        && a.meter == b.meter
+        && a.apply == b.apply
+        && a.write_metadata == b.write_metadata
+        && a.goto == b.goto
+}
+
+fn delete_rules(known: &Known, wanted: &Objects) -> Vec<(Step, Reason)> {
+    // Earlier tables first, so that nothing is sent on to a rule that is gone. Keys are ordered by table.
+    let strange = known.strange.iter().map(|rule| Step::DeleteStrange(rule.clone()));
+    let rules = known
+        .rules
+        .iter()
+        .filter(|(key, _)| !wanted.rules.contains_key(key))
+        .map(|(key, there)| Step::DeleteRule {
+            key: key.clone(),
+            cookie: there.cookie,
+        });
+    strange.chain(rules).map(|step| (step, Reason::NotWanted)).collect()
+}
+
+fn delete_groups(known: &Known, wanted: &Objects) -> Vec<Vec<(Step, Reason)>> {
+    let going: BTreeMap<u32, Vec<u32>> = known
+        .groups
+        .iter()
+        .filter(|(id, _)| !wanted.groups.contains_key(id))
+        .map(|(id, there)| (*id, there.refers_to.clone()))
+        .collect();
+    // A switch refuses circles, so there are none; if it tells one, its members go last, in one stage.
+    let mut levels = match levels(going) {
+        Ok(levels) => levels,
+        Err(circle) => vec![circle],
+    };
+    levels.reverse();
+    levels
+        .into_iter()
+        .map(|level| {
+            level
+                .into_iter()
+                .map(|id| (Step::DeleteGroup(id), Reason::NotWanted))
+                .collect()
+        })
+        .collect()
+}
+
+/// Sort into levels: what is named by something stands in an earlier level than what names it. References to what is not in
+/// the map do not count.
+///
+/// # Errors
+/// What stands in a circle, or names something that does.
+fn levels(mut left: BTreeMap<u32, Vec<u32>>) -> Result<Vec<Vec<u32>>, Vec<u32>> {
+    let mut levels = Vec::new();
+    let mut placed: BTreeSet<u32> = BTreeSet::new();
+    while !left.is_empty() {
+        let level: Vec<u32> = left
+            .iter()
+            .filter(|(_, refers)| refers.iter().all(|r| placed.contains(r) || !left.contains_key(r)))
+            .map(|(id, _)| *id)
+            .collect();
+        if level.is_empty() {
+            return Err(left.into_keys().collect());
+        }
+        for id in &level {
+            left.remove(id);
+        }
+        placed.extend(&level);
+        levels.push(level);
+    }
+    Ok(levels)
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

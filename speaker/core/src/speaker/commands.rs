@@ -1,0 +1,288 @@
+//! Commands of the composed machine: reading a record, giving it to whom it concerns, answering it once.
+
+use std::time::{Duration, Instant};
+
+use skerry_bus::service::DeadLetter;
+use skerry_bus::{
+    Cause, Command, CommandBody, CommandResult, CorrelationId, Decoded, Generation, Mode, Outcome, RegionEventBody,
+    SwitchId, Term, Topic, decode, encode,
+};
+
+use super::Speaker;
+use crate::fact::{Counter, Fact};
+use crate::io::Output;
+use crate::job::{Job, JobId, Joined};
+use crate::lane::Work;
+use crate::offsets::Reading;
+
+/// No deadline is further away than this: what is later is as good as none.
+const DEADLINE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Snapshots whose names are remembered, so that a request written to every partition is done once.
+const SNAPSHOTS_MAX: usize = 64;
+/// Characters of a payload that go into a dead letter.
+const DEAD_LETTER_MAX: usize = 4_096;
+
+impl Speaker {
+    /// A record of the command topic.
+    pub(super) fn command(&mut self, now: Instant, partition: i32, offset: i64, payload: &[u8]) {
+        match self.offsets.read(partition, offset) {
+            Reading::New | Reading::Answered => {}
+            Reading::Open => return,
+            Reading::Full => return self.count(Counter::CommandsFull),
+        }
+        let command = match decode::<Command>(payload) {
+            Decoded::Message(command) => command,
+            Decoded::UnknownKind(kind) => {
+                self.count(Counter::CommandUnknownKind);
+                return self.skip(partition, offset, format!("unknown kind {kind:?}"));
+            }
+            Decoded::Malformed(cause) => {
+                self.count(Counter::CommandMalformed);
+                self.dead_letter(partition, offset, payload, &cause);
+                return self.skip(partition, offset, cause);
+            }
+        };
+        let owed = (partition, offset);
+        match self.jobs.join(&command.correlation_id, owed) {
+            Joined::Waits => return,
+            Joined::TooMany => return self.commit(vec![owed]),
+            Joined::NotOpen => {}
+        }
+        let correlation_id = command.correlation_id.clone();
+        let switch = command.body.switch();
+        if let Some(result) = self.jobs.done(&correlation_id).cloned() {
+            self.count(Counter::CommandRepeated);
+            return self.answer(now, switch, partition, correlation_id, Vec::new(), result, vec![owed]);
+        }
+        let job = self.jobs.open(Job {
+            correlation_id,
+            switch,
+            partition,
+            owed: vec![owed],
+            since: now,
+        });
+        if let Err((outcome, cause)) = self.dispatch(now, partition, job, command) {
+            self.finish(now, job, outcome, Some(cause), None, 0, Vec::new());
+        }
+        if let Some(switch) = switch {
+            self.pump(now, switch);
+        }
+    }
+
+    fn skip(&mut self, partition: i32, offset: i64, reason: String) {
+        self.fact(Fact::CommandSkipped {
+            partition,
+            offset,
+            reason,
+        });
+        self.commit(vec![(partition, offset)]);
+    }
+
+    fn dead_letter(&mut self, partition: i32, offset: i64, payload: &[u8], cause: &str) {
+        let letter = DeadLetter {
+            topic: Topic::RegionCommands(self.config.region.clone()).to_string(),
+            partition,
+            offset,
+            cause: cause.to_owned(),
+            payload: String::from_utf8_lossy(payload).chars().take(DEAD_LETTER_MAX).collect(),
+        };
+        self.outputs.push_back(Output::Publish {
+            topic: Topic::DeadLetter,
+            partition,
+            key: String::new(),
+            payload: encode(&letter),
+            token: None,
+        });
+    }
+
+    /// Give a command to whom it concerns, or say why it ends here.
+    fn dispatch(&mut self, now: Instant, partition: i32, job: JobId, command: Command) -> Result<(), (Outcome, Cause)> {
+        let rejected = |cause| Err((Outcome::Rejected, cause));
+        if let Some(epoch) = command.owner_epoch {
+            let highest = self.owner_epochs.entry(partition).or_insert(epoch);
+            if epoch < *highest {
+                return rejected(Cause::OldOwner);
+            }
+            *highest = epoch;
+        }
+        if let Some(region) = command.region.filter(|region| *region != self.config.region) {
+            let detail = format!("region: the command is for {region}, this is {}", self.config.region);
+            return rejected(Cause::Malformed { detail });
+        }
+        let expires = self.expires(now, command.deadline_ms);
+        if expires.is_some_and(|at| now >= at) {
+            return Err((Outcome::Expired, Cause::Deadline));
+        }
+        match command.body {
+            CommandBody::Apply { .. } => rejected(Cause::Malformed {
+                detail: "kind: apply is for the router; a speaker takes desired".to_owned(),
+            }),
+            CommandBody::Desired {
+                switch,
+                term,
+                generation,
+                change,
+            } => {
+                let work = Work::Desired {
+                    term,
+                    generation,
+                    change,
+                };
+                self.enqueue(now, switch, job, expires, work)
+            }
+            CommandBody::Dump { switch } => self.enqueue(now, switch, job, expires, Work::Dump),
+            CommandBody::Activate { switch, term } => self.activate(now, switch, term, job),
+            CommandBody::Deactivate { switch, term } => self.deactivate(now, switch, term, job),
+            CommandBody::SwitchSnapshot { switch } => {
+                let Some(state) = self.state(now, switch) else {
+                    return rejected(Cause::UnknownSwitch);
+                };
+                let generation = state.generation;
+                let told = vec![RegionEventBody::SwitchChanged { state }];
+                self.finish(now, job, Outcome::Applied, None, generation, 0, told);
+                self.tell_links(now, switch);
+                Ok(())
+            }
+            CommandBody::RegionSnapshot { snapshot } => {
+                // It is written to every partition of the commands, and answered in every partition of the events once.
+                if !self.snapshots.contains(&snapshot) {
+                    if self.snapshots.len() == SNAPSHOTS_MAX {
+                        self.snapshots.pop_front();
+                    }
+                    self.snapshots.push_back(snapshot.clone());
+                    self.snapshot(now, &snapshot);
+                }
+                self.finish(now, job, Outcome::Applied, None, None, 0, Vec::new());
+                Ok(())
+            }
+        }
+    }
+
+    /// When a deadline of the broker's clock passes; none if that clock is not known.
+    fn expires(&self, now: Instant, deadline_ms: u64) -> Option<Instant> {
+        let left = deadline_ms.saturating_sub(self.clock.now_ms(now)?);
+        Some(now + Duration::from_millis(left).min(DEADLINE_MAX))
+    }
+
+    fn enqueue(
+        &mut self,
+        now: Instant,
+        switch: SwitchId,
+        job: JobId,
+        expires: Option<Instant>,
+        work: Work,
+    ) -> Result<(), (Outcome, Cause)> {
+        let Some(entry) = self.switches.get_mut(&switch) else {
+            return Err((Outcome::Rejected, Cause::UnknownSwitch));
+        };
+        let events = entry.lane.push(job, expires, work);
+        self.lane_events(now, switch, events);
+        Ok(())
+    }
+
+    fn activate(&mut self, now: Instant, switch: SwitchId, term: Term, job: JobId) -> Result<(), (Outcome, Cause)> {
+        if self.config.mode == Mode::ReadOnly {
+            return Err((Outcome::Rejected, Cause::NoRole { held: None }));
+        }
+        let Some(entry) = self.switches.get_mut(&switch) else {
+            return Err((Outcome::Rejected, Cause::UnknownSwitch));
+        };
+        let Some(connection) = self.connections.get_mut(&entry.conn) else {
+            return Err((Outcome::Rejected, Cause::UnknownSwitch));
+        };
+        if entry.role.activate(now, term, job, &mut connection.wire) {
+            Ok(())
+        } else {
+            Err((Outcome::Rejected, Cause::Busy))
+        }
+    }
+
+    fn deactivate(&mut self, now: Instant, switch: SwitchId, term: Term, job: JobId) -> Result<(), (Outcome, Cause)> {
+        let Some(entry) = self.switches.get_mut(&switch) else {
+            return Err((Outcome::Rejected, Cause::UnknownSwitch));
+        };
+        let Some(connection) = self.connections.get_mut(&entry.conn) else {
+            return Err((Outcome::Rejected, Cause::UnknownSwitch));
+        };
+        if !entry.role.deactivate(now, term, job, &mut connection.wire) {
+            return Err((Outcome::Rejected, Cause::Busy));
+        }
+        // Nothing is written from here on, whether or not the switch answers.
+        let events = entry.lane.lose_role();
+        self.become_inactive(switch);
+        self.lane_events(now, switch, events);
+        Ok(())
+    }
+
+    /// A command ended: its one answer, behind what it tells.
+    #[allow(clippy::too_many_arguments)] // the parts of a CommandResult, which are told in one place only
+    pub(super) fn finish(
+        &mut self,
+        now: Instant,
+        job: JobId,
+        outcome: Outcome,
+        cause: Option<Cause>,
+        generation: Option<Generation>,
+        messages: u32,
+        told: Vec<RegionEventBody>,
+    ) {
+        let Some(job) = self.jobs.close(job) else {
+            return;
+        };
+        self.count(Counter::of(outcome));
+        self.fact(Fact::CommandEnded {
+            switch: job.switch,
+            correlation_id: job.correlation_id.clone(),
+            outcome,
+            cause: cause.clone(),
+            took: now.saturating_duration_since(job.since),
+        });
+        let result = CommandResult {
+            switch: job.switch,
+            outcome,
+            cause,
+            generation,
+            messages,
+        };
+        // What was read is read again when it is asked for again: it may be another by then, and large.
+        if told.is_empty() {
+            self.jobs.remember(job.correlation_id.clone(), result.clone());
+        }
+        self.answer(
+            now,
+            job.switch,
+            job.partition,
+            job.correlation_id,
+            told,
+            result,
+            job.owed,
+        );
+    }
+
+    #[allow(clippy::too_many_arguments)] // where it goes, what it says and what it answers
+    fn answer(
+        &mut self,
+        now: Instant,
+        switch: Option<SwitchId>,
+        partition: i32,
+        correlation_id: CorrelationId,
+        told: Vec<RegionEventBody>,
+        result: CommandResult,
+        owed: Vec<(i32, i64)>,
+    ) {
+        let (partition, key) = match switch {
+            Some(switch) => (self.partition_of_switch(switch), switch.to_string()),
+            None => (partition, self.config.region.to_string()),
+        };
+        let mut parts: Vec<_> = told
+            .into_iter()
+            .map(|body| (Some(correlation_id.clone()), body))
+            .collect();
+        parts.push((Some(correlation_id), RegionEventBody::CommandResult { result }));
+        let at_ms = self.at_ms(now);
+        let dropped = self
+            .publisher
+            .answer(at_ms, partition, key, parts, owed, &mut self.outputs);
+        self.commit(dropped.unwrap_or_default());
+    }
+}

@@ -1,0 +1,43 @@
+//! The writing side of one connection: transaction ids and the bytes that wait to be handed to the driver.
+
+use bytes::{Bytes, BytesMut};
+use ofproto::{Body, EncodeError, Message};
+
+/// Numbers messages and collects their bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Wire {
+    last_xid: u32,
+    out: BytesMut,
+}
+
+impl Wire {
+    /// Write a message. Gives its transaction id.
+    ///
+    /// # Errors
+    /// The message has no form on the wire; nothing was written.
+    pub(crate) fn send(&mut self, body: Body) -> Result<u32, EncodeError> {
+        // 0 is left to messages that answer nothing.
+        self.last_xid = self.last_xid.checked_add(1).unwrap_or(1);
+        self.write(Message::new(self.last_xid, body))?;
+        Ok(self.last_xid)
+    }
+
+    /// Write a message whose length cannot be a problem.
+    pub(crate) fn send_short(&mut self, body: Body) -> u32 {
+        self.send(body)
+            .expect("messages of the handshake, barriers and requests have a fixed small size")
+    }
+
+    /// Write a message with a transaction id of the peer's.
+    ///
+    /// # Errors
+    /// The message has no form on the wire; nothing was written.
+    pub(crate) fn write(&mut self, message: Message) -> Result<(), EncodeError> {
+        message.encode(&mut self.out)
+    }
+
+    /// What was written since the last call.
+    pub(crate) fn take(&mut self) -> Option<Bytes> {
+        (!self.out.is_empty()).then(|| self.out.split().freeze())
+    }
+}
