@@ -1,0 +1,99 @@
+//! The demo: a small world of real switches in which every step of the main job is shown and measured.
+//!
+//! It is a client like any other: it knows the parts of Skerry as programs, REST and messages. What a step saw goes into
+//! the [`summary`]; a step that is not as it should be is named there with what was seen instead, and those
+//! behind it are not tried.
+
+mod bus;
+mod clean;
+mod failover;
+mod flow;
+mod join;
+mod mirror;
+mod rest;
+mod sla;
+mod start;
+mod summary;
+mod world;
+
+use std::path::Path;
+
+use anyhow::Result;
+
+pub use summary::Summary;
+pub use world::{PREFIX, World, router_address};
+
+/// How the demo ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Every step was as it should be.
+    Good,
+    /// A step was not.
+    StepFailed,
+    /// A signal asked to end.
+    Interrupted,
+}
+
+/// A line for the person who watches.
+pub(crate) fn say(text: &str) {
+    println!("{text}");
+}
+
+type Step = (&'static str, &'static str, fn(&mut World, &mut Summary) -> Result<()>);
+
+/// The scenario, in order.
+const STEPS: &[Step] = &[
+    ("start", "switches, links and their round trips", start::step),
+    ("flow", "a customer's flow with different tags at its ends, and one with QinQ", flow::step),
+    ("mirror", "a mirror point added, changed and removed under traffic", mirror::step),
+    ("join", "a join point, and its groups as the switch has them", join::step),
+    ("failover", "the active region stopped, continued and killed under traffic", failover::step),
+    ("return", "the killed region comes back", failover::return_step),
+    ("sla", "a link becomes slow: the flow goes another way", sla::step),
+    ("clean", "the flows go, and nothing of them stays", clean::step),
+];
+
+/// Build the world, go through the scenario, write the summary. `stay` is called with the world when all was good.
+///
+/// # Errors
+/// The summary cannot be written.
+pub fn run(summary_path: &Path, stay: impl FnOnce(&World)) -> Result<Ending> {
+    let mut summary = Summary::new(summary_path)?;
+    let ending = scenario(&mut summary, stay);
+    summary.write()?;
+    say(&format!("\nsummary: {}", summary_path.display()));
+    Ok(ending)
+}
+
+fn scenario(summary: &mut Summary, stay: impl FnOnce(&World)) -> Ending {
+    say("building a world: namespaces, four bridges in a ring, delay lines, hosts, a broker, two speakers, a router");
+    let mut world = match World::build() {
+        Ok(world) => world,
+        Err(error) => return failed(summary, "start", &error, None),
+    };
+    for (name, what, step) in STEPS {
+        say(&format!("\n== {name}: {what}"));
+        if let Err(error) = step(&mut world, summary) {
+            return failed(summary, name, &error, Some(&world));
+        }
+    }
+    // Written before it stays up, so that a reader need not wait for the end.
+    if let Err(error) = summary.write() {
+        say(&format!("the summary could not be written: {error:#}"));
+    }
+    stay(&world);
+    Ending::Good
+}
+
+fn failed(summary: &mut Summary, step: &str, error: &anyhow::Error, world: Option<&World>) -> Ending {
+    if crate::interrupt::seen() {
+        summary.fail(step, "interrupted");
+        return Ending::Interrupted;
+    }
+    say(&format!("\nFAILED {step}: {error:#}"));
+    summary.fail(step, &format!("{error:#}"));
+    if let Some(world) = world {
+        world.last_words();
+    }
+    Ending::StepFailed
+}

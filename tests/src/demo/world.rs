@@ -1,0 +1,255 @@
+//! The demo's world: the ring of switches with its hosts, and in the namespace `control` a broker, two speakers and a
+//! router, each as its own program.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use skerry_bus::SwitchId;
+use skerry_bus::api::{FlowView, LinkView, SwitchView};
+
+use super::bus::Bus;
+use super::rest::Rest;
+use super::say;
+use crate::lab::Lab;
+use crate::ovs::Controllers;
+use crate::process::Process;
+use crate::ring::{CONTROL_ADDRESS, CONTROL_INTERFACE, LINKS, Options, Ring, SWITCHES};
+use crate::tool;
+use crate::wait;
+use crate::wire::Wire;
+
+/// What the names of everything the demo makes begin with.
+pub const PREFIX: &str = "skerry-demo";
+/// The regions, the preferred one first, with the port of the speaker.
+pub const REGIONS: [(&str, u16); 2] = [("east", 6653), ("west", 6654)];
+/// Where the router listens, inside the namespace.
+pub const ROUTER: &str = "127.0.0.1:8080";
+/// How long a grade must hold here before it counts.
+pub const WINDOW: Duration = Duration::from_secs(5);
+/// Interval of discovery packets here: thirty round trips of each link in a few seconds.
+const DISCOVERY_MS: u32 = 300;
+
+/// A speaker, and how to start it again.
+pub struct Speaker {
+    /// Its process.
+    pub process: Process,
+    /// Port it listens on.
+    pub port: u16,
+}
+
+/// All of it.
+pub struct World {
+    /// Switches, links, hosts.
+    pub ring: Ring,
+    /// OpenFlow on the wire, since before the switches connected.
+    pub wire: Wire,
+    /// The router's REST interface.
+    pub rest: Rest,
+    /// Kafka, as a service sees it.
+    pub bus: Bus,
+    /// Speakers by region.
+    pub speakers: BTreeMap<&'static str, Speaker>,
+    /// One-way delays that are set, there and back, by link name.
+    pub delays: BTreeMap<&'static str, [Duration; 2]>,
+    /// Dumps of all switches before the first flow.
+    pub before: Vec<String>,
+    /// Number of the last virtual event before a region was stopped.
+    pub events_before_failover: u64,
+    /// Daemons beside the speakers.
+    daemons: Vec<Process>,
+    /// What all of it is in. Last, so that it is taken down after what is in it.
+    pub lab: Lab,
+}
+
+impl World {
+    /// Builds it. Everything it made goes when it is dropped.
+    ///
+    /// # Errors
+    /// A part did not start; the error has its last words.
+    pub fn build() -> Result<World> {
+        let lab = Lab::new(PREFIX)?;
+        let delays = draw_delays();
+        let targets = REGIONS.map(|(_, port)| format!("tcp:{CONTROL_ADDRESS}:{port}"));
+        let options =
+            Options { delays: LINKS.map(|link| delays[link]), sink_at: 3, controllers: Controllers::new::<String>([]) };
+        let ring = Ring::build(&lab, &options)?;
+        let wire = Wire::start(&lab, "control", CONTROL_INTERFACE, &REGIONS.map(|(_, port)| port))?;
+
+        let address_file = lab.folder().join("broker");
+        let mut broker = Command::new(tool::path("skerry")?);
+        broker.arg("broker").arg("--address-file").arg(&address_file);
+        let broker = lab.spawn(Some("control"), "broker", broker)?;
+        wait::until("the broker's address", wait::DEADLINE, || match address_file.exists() {
+            true => Ok(()),
+            false => Err(broker.last_words()),
+        })?;
+        fs::write(lab.folder().join("network-key"), "5b".repeat(32))?;
+        let mut speakers = BTreeMap::new();
+        for (region, port) in REGIONS {
+            fs::write(config_path(&lab, region), speaker_config(&lab, region, port))?;
+            speakers.insert(region, Speaker { process: start_speaker(&lab, region)?, port });
+        }
+        let config = lab.folder().join("router.toml");
+        fs::write(&config, router_config(&lab))?;
+        let mut router = Command::new(tool::path("skerry-router")?);
+        router.arg("--config").arg(&config);
+        let router = lab.spawn(Some("control"), "router", router)?;
+
+        let rest = Rest::new(&lab, "control", ROUTER);
+        wait::until("the router to answer", wait::DEADLINE, || {
+            rest.get::<serde_json::Value>("/v2/status").map_err(|e| format!("{e:#}\n{}", router.last_words()))
+        })?;
+        let bus = Bus::start(&lab, "control", &address_file, &REGIONS.map(|(region, _)| region))?;
+        ring.set_controllers(&Controllers::new(targets))?;
+        let before = Vec::new();
+        Ok(World { ring, wire, rest, bus, speakers, delays, before, events_before_failover: 0, daemons: vec![broker, router], lab })
+    }
+
+    /// Start a region's speaker again.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn restart(&mut self, region: &'static str) -> Result<()> {
+        let process = start_speaker(&self.lab, region)?;
+        if let Some(speaker) = self.speakers.get_mut(region) {
+            speaker.process = process;
+        }
+        Ok(())
+    }
+
+    /// The switches as the router shows them.
+    ///
+    /// # Errors
+    /// The router does not answer.
+    pub fn switches(&self) -> Result<Vec<SwitchView>> {
+        self.rest.get("/v2/switches")
+    }
+
+    /// The links as the router shows them.
+    ///
+    /// # Errors
+    /// The router does not answer.
+    pub fn links(&self) -> Result<Vec<LinkView>> {
+        self.rest.get("/v2/links")
+    }
+
+    /// A flow as the router shows it.
+    ///
+    /// # Errors
+    /// The router does not answer, or there is no such flow.
+    pub fn flow(&self, id: &str) -> Result<FlowView> {
+        self.rest.get(&format!("/v2/flows/{id}"))
+    }
+
+    /// Waits until all switches are active in one region, and gives it.
+    ///
+    /// # Errors
+    /// They are not in time.
+    pub fn active_region(&self, not: Option<&str>) -> Result<&'static str> {
+        wait::until("all switches to be active in one region", wait::DEADLINE, || {
+            let switches = self.switches().map_err(|e| format!("{e:#}"))?;
+            let active: Vec<_> = switches.iter().map(|s| s.active_region.as_ref().map(|r| r.to_string())).collect();
+            let found = REGIONS.iter().map(|(region, _)| *region).find(|region| {
+                Some(*region) != not
+                    && active.len() == SWITCHES as usize
+                    && active.iter().all(|a| a.as_deref() == Some(region))
+            });
+            found.ok_or_else(|| format!("{active:?}"))
+        })
+    }
+
+    /// What the daemons said last, for a step that failed.
+    pub fn last_words(&self) {
+        let all = self.daemons.iter().chain(self.speakers.values().map(|s| &s.process));
+        for process in all {
+            say(&format!("--- last words of {}:\n{}", process.label(), process.last_words()));
+        }
+    }
+}
+
+/// The id of a switch of the ring.
+pub fn switch_id(number: u64) -> SwitchId {
+    SwitchId(number)
+}
+
+/// The name of the ring's link between two switches.
+pub fn link_name(a: SwitchId, b: SwitchId) -> Option<&'static str> {
+    LINKS.into_iter().find(|name| {
+        let ends = [format!("s{}-s{}", a.0, b.0), format!("s{}-s{}", b.0, a.0)];
+        ends.iter().any(|end| end == name)
+    })
+}
+
+fn config_path(lab: &Lab, region: &str) -> PathBuf {
+    lab.folder().join(format!("speaker-{region}.toml"))
+}
+
+fn start_speaker(lab: &Lab, region: &str) -> Result<Process> {
+    let mut command = Command::new(tool::path("skerry-speaker")?);
+    command.arg("--config").arg(config_path(lab, region));
+    lab.spawn(Some("control"), &format!("speaker-{region}"), command).with_context(|| format!("speaker of {region}"))
+}
+
+fn kafka_config(lab: &Lab) -> String {
+    let address_file = lab.folder().join("broker");
+    // The trial broker does not wake a waiting fetch, so it is not to wait long.
+    format!("[kafka]\nbootstrap = \"file:{}\"\npartitions = 4\nfetch_wait_max_ms = 5\n", address_file.display())
+}
+
+fn speaker_config(lab: &Lab, region: &str, port: u16) -> String {
+    let key = lab.folder().join("network-key");
+    format!(
+        "region = \"{region}\"\nnetwork_key_file = \"{}\"\n\n\
+         [[listen]]\naddress = \"{CONTROL_ADDRESS}:{port}\"\nplaintext = true\n\n\
+         [intervals]\ndiscovery_ms = {DISCOVERY_MS}\n\n[metrics]\nlisten = \"127.0.0.1:{}\"\n\n{}",
+        key.display(),
+        port + 3000,
+        kafka_config(lab)
+    )
+}
+
+fn router_config(lab: &Lab) -> String {
+    let regions = REGIONS.map(|(region, _)| format!("\"{region}\"")).join(", ");
+    format!(
+        "regions = [{regions}]\n\n[northbound]\nlisten = \"{ROUTER}\"\n\n[store]\npath = \"{}\"\n\n\
+         [sla]\nwindow_ms = {}\n\n{}",
+        lab.folder().join("router.db").display(),
+        WINDOW.as_millis(),
+        kafka_config(lab)
+    )
+}
+
+/// Four different round trips between 2 and 20 ms, drawn anew in each run, each cut unevenly into there and back.
+fn draw_delays() -> BTreeMap<&'static str, [Duration; 2]> {
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64);
+    say(&format!("delays are drawn with seed {seed}"));
+    let mut state = seed | 1;
+    let mut draw = |below: u64| {
+        // xorshift64: no more is needed to draw twelve numbers.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    // One from each quarter of the range, so that they differ by more than what is measured can be off.
+    let mut quarters: Vec<u64> = (0..4).map(|q| 2_000 + q * 4_500 + draw(3_000)).collect();
+    for at in (1..quarters.len()).rev() {
+        quarters.swap(at, draw(at as u64 + 1) as usize);
+    }
+    let mut delays = BTreeMap::new();
+    for (link, round_trip) in LINKS.into_iter().zip(quarters) {
+        let there = round_trip * (30 + draw(40)) / 100;
+        delays.insert(link, [there, round_trip - there].map(Duration::from_micros));
+    }
+    delays
+}
+
+/// An address inside the namespace, parsed.
+pub fn router_address() -> SocketAddr {
+    ROUTER.parse().expect("an address written in this file")
+}
