@@ -237,21 +237,33 @@ impl Pools {
         before: Option<(&Flow, &FlowIds)>,
         new_path: bool,
     ) -> Result<FlowIds, Exhausted> {
-        // Sets are small beside everything else an operation does; a copy makes "nothing is taken" simple.
-        let mut trial = self.clone();
-        let ids = trial.allocate_some(flow, before, new_path)?;
-        *self = trial;
-        Ok(ids)
+        let mut ids = FlowIds {
+            path_number: 0,
+            // No id at all until one is taken: the range begins at 1.
+            effective_id: 0,
+            transit_vlan: None,
+            meters: Vec::new(),
+            groups: Vec::new(),
+            joins: BTreeMap::new(),
+        };
+        match self.allocate_into(&mut ids, flow, before, new_path) {
+            Ok(()) => Ok(ids),
+            Err(exhausted) => {
+                self.release(&ids, before.map(|(_, ids)| ids));
+                Err(exhausted)
+            }
+        }
     }
 
-    fn allocate_some(
+    fn allocate_into(
         &mut self,
+        ids: &mut FlowIds,
         flow: &Flow,
         before: Option<(&Flow, &FlowIds)>,
         new_path: bool,
-    ) -> Result<FlowIds, Exhausted> {
+    ) -> Result<(), Exhausted> {
         let old = before.map(|(_, ids)| ids);
-        let mut ids = self.path_ids(flow, old, new_path)?;
+        self.path_ids(ids, flow, old, new_path)?;
         for point in flow.joins.keys() {
             let id = match old.and_then(|o| o.joins.get(point)) {
                 Some(id) => *id,
@@ -259,49 +271,41 @@ impl Pools {
             };
             ids.joins.insert(point.clone(), id);
         }
-        ids.meters = self.meter_ids(flow, old)?;
-        self.group_ids(flow, before, &mut ids)?;
-        Ok(ids)
+        self.meter_ids(ids, flow, old)?;
+        self.group_ids(ids, flow, before)
     }
 
     fn effective_id(&mut self, flow: &Flow, role: &str) -> Result<u32, Exhausted> {
         take(&mut self.effective_ids, EFFECTIVE_IDS, hash(&flow.id, role)).ok_or(Exhausted::EffectiveIds)
     }
 
-    fn path_ids(&mut self, flow: &Flow, old: Option<&FlowIds>, new_path: bool) -> Result<FlowIds, Exhausted> {
+    fn path_ids(
+        &mut self,
+        ids: &mut FlowIds,
+        flow: &Flow,
+        old: Option<&FlowIds>,
+        new_path: bool,
+    ) -> Result<(), Exhausted> {
         let wants_vlan = !flow.is_one_switch();
-        let (path_number, effective_id, transit_vlan) = match old {
-            Some(o) if !new_path && o.transit_vlan.is_some() == wants_vlan => {
-                (o.path_number, o.effective_id, o.transit_vlan)
-            }
-            _ => {
-                let number = old.map_or(0, |o| o.path_number.wrapping_add(1));
-                let id = self.effective_id(flow, &format!("path {number}"))?;
-                let vlan = if wants_vlan {
-                    let hash = hash(&flow.id, &format!("vlan {number}"));
-                    let vlan = take(&mut self.transit_vlans, TRANSIT_VLANS, hash).ok_or(Exhausted::TransitVlans)?;
-                    // Its range ends at 4,094.
-                    Some(vlan as u16)
-                } else {
-                    None
-                };
-                (number, id, vlan)
-            }
-        };
-        Ok(FlowIds {
-            path_number,
-            effective_id,
-            transit_vlan,
-            meters: Vec::new(),
-            groups: Vec::new(),
-            joins: BTreeMap::new(),
-        })
+        if let Some(o) = old.filter(|o| !new_path && o.transit_vlan.is_some() == wants_vlan) {
+            (ids.path_number, ids.effective_id, ids.transit_vlan) = (o.path_number, o.effective_id, o.transit_vlan);
+            return Ok(());
+        }
+        let number = old.map_or(0, |o| o.path_number.wrapping_add(1));
+        ids.path_number = number;
+        ids.effective_id = self.effective_id(flow, &format!("path {number}"))?;
+        if wants_vlan {
+            let hash = hash(&flow.id, &format!("vlan {number}"));
+            let vlan = take(&mut self.transit_vlans, TRANSIT_VLANS, hash).ok_or(Exhausted::TransitVlans)?;
+            // Its range ends at 4,094.
+            ids.transit_vlan = Some(vlan as u16);
+        }
+        Ok(())
     }
 
-    fn meter_ids(&mut self, flow: &Flow, old: Option<&FlowIds>) -> Result<Vec<MeterId>, Exhausted> {
-        let mut meters: Vec<MeterId> = Vec::new();
+    fn meter_ids(&mut self, ids: &mut FlowIds, flow: &Flow, old: Option<&FlowIds>) -> Result<(), Exhausted> {
         if flow.bandwidth_kbps == 0 {
-            return Ok(meters);
+            return Ok(());
         }
         let ends = flow
             .legs()
@@ -311,7 +315,7 @@ impl Pools {
             Some((join.switch, join_meter(point, join, &leg)))
         });
         for (switch, role) in ends.into_iter().chain(joins) {
-            if meters.iter().any(|m| m.switch == switch && m.role == role) {
+            if ids.meter(switch, &role).is_some() {
                 continue;
             }
             let id = match old.and_then(|o| o.meter(switch, &role)) {
@@ -322,9 +326,9 @@ impl Pools {
                         .ok_or(Exhausted::Meters(switch))?
                 }
             };
-            meters.push(MeterId { switch, role, id });
+            ids.meters.push(MeterId { switch, role, id });
         }
-        Ok(meters)
+        Ok(())
     }
 
     fn group_id(&mut self, flow: &Flow, switch: SwitchId, role: &str) -> Result<u32, Exhausted> {
@@ -334,9 +338,9 @@ impl Pools {
 
     fn group_ids(
         &mut self,
+        ids: &mut FlowIds,
         flow: &Flow,
         before: Option<(&Flow, &FlowIds)>,
-        ids: &mut FlowIds,
     ) -> Result<(), Exhausted> {
         let old = before.map(|(_, ids)| ids);
         let mut exits = Vec::new();
@@ -352,7 +356,7 @@ impl Pools {
             exits.push((switch, exit));
             ids.groups.push(GroupId { switch, role, id });
         }
-        let slots = self.join_slots(flow, before, ids)?;
+        let slots = self.join_slots(ids, flow, before)?;
         for (switch, bucket) in chains(flow, &exits, &slots) {
             let role = GroupRole::Chain(bucket);
             let id = match old.and_then(|o| o.group(switch, &role)) {
@@ -369,53 +373,47 @@ impl Pools {
     /// number of points that once stood together.
     fn join_slots(
         &mut self,
+        ids: &mut FlowIds,
         flow: &Flow,
         before: Option<(&Flow, &FlowIds)>,
-        ids: &mut FlowIds,
     ) -> Result<Vec<(SwitchId, PointId, Endpoint)>, Exhausted> {
-        let mut slots: Vec<(SwitchId, PointId, Endpoint, u32)> = Vec::new();
-        for group in before.iter().flat_map(|(_, ids)| &ids.groups) {
-            if let GroupRole::Join { point, sink } = &group.role
-                && flow.leg_from(group.switch).is_some()
-            {
-                slots.push((group.switch, point.clone(), *sink, group.id));
-            }
-        }
+        let first = ids.groups.len();
+        let kept = before.iter().flat_map(|(_, had)| &had.groups).filter(|g| {
+            // Where the flow has no end any more nothing can join it.
+            matches!(g.role, GroupRole::Join { .. }) && flow.leg_from(g.switch).is_some()
+        });
+        ids.groups.extend(kept.cloned());
         for (point, join) in &flow.joins {
-            if slots
-                .iter()
-                .any(|s| s.0 == join.switch && s.1 == *point && s.2 == join.sink)
-            {
+            if ids.join_group(point, join).is_some() {
                 continue;
             }
-            let left_behind = slots.iter_mut().find(|(switch, p, sink, _)| {
-                let used_before = before.is_some_and(|(was, _)| joined(was, p, sink).is_some());
-                *switch == join.switch && !used_before && joined(flow, p, sink).is_none()
+            let role = GroupRole::Join {
+                point: point.clone(),
+                sink: join.sink,
+            };
+            let left_behind = ids.groups[first..].iter_mut().find(|g| match &g.role {
+                GroupRole::Join { point, sink } => {
+                    let used_before = before.is_some_and(|(was, _)| joined(was, point, sink).is_some());
+                    g.switch == join.switch && !used_before && joined(flow, point, sink).is_none()
+                }
+                GroupRole::Exit(_) | GroupRole::Chain(_) => false,
             });
             match left_behind {
-                Some(slot) => {
-                    slot.1 = point.clone();
-                    slot.2 = join.sink;
-                }
+                Some(group) => group.role = role,
                 None => {
                     let id = self.group_id(flow, join.switch, &format!("join {point}"))?;
-                    slots.push((join.switch, point.clone(), join.sink, id));
+                    ids.groups.push(GroupId {
+                        switch: join.switch,
+                        role,
+                        id,
+                    });
                 }
             }
         }
-        for (switch, point, sink, id) in &slots {
-            ids.groups.push(GroupId {
-                switch: *switch,
-                role: GroupRole::Join {
-                    point: point.clone(),
-                    sink: *sink,
-                },
-                id: *id,
-            });
-        }
-        Ok(slots
-            .into_iter()
-            .map(|(switch, point, sink, _)| (switch, point, sink))
-            .collect())
+        let slots = ids.groups[first..].iter().filter_map(|g| match &g.role {
+            GroupRole::Join { point, sink } => Some((g.switch, point.clone(), *sink)),
+            GroupRole::Exit(_) | GroupRole::Chain(_) => None,
+        });
+        Ok(slots.collect())
     }
 }

@@ -89,7 +89,7 @@ fn discovery_stands_above_everything_of_customers_and_under_a_meter() {
             counts
         });
     assert_eq!(priorities, BTreeMap::from([(31_770, 1), (31_769, 2), (31_768, 1)]));
-    assert!(priority::CUSTOMER_PORT < priority::DISCOVERY && priority::QINQ < priority::DISCOVERY);
+    const { assert!(priority::CUSTOMER_PORT < priority::DISCOVERY && priority::QINQ < priority::DISCOVERY) };
     assert_eq!(objects.meters[&DISCOVERY_METER].unit, MeterUnit::Pktps);
     assert_refers_to_what_is_there(&objects, "service");
     let defaults = objects.rules.keys().filter(|k| k.priority == 1).count();
