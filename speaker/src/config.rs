@@ -1,0 +1,335 @@
+//! What an operator sets about a speaker. `etc/speaker.toml` shows every key with its reason.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use skerry_bus::{Epoch, Mode, Region};
+use skerry_io::config::Settings;
+use skerry_io::kafka::KafkaSettings;
+use skerry_io::logging::LogSettings;
+use skerry_io::metrics_http::MetricsSettings;
+use skerry_speaker_core as core;
+
+use crate::key;
+use crate::sockets::Transport;
+
+/// The configuration of a speaker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpeakerConfig {
+    /// The region it speaks for. Must be set; routers list it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<Region>,
+    /// `RW`: the region may be made active for a switch. `RO`: never, it only reads.
+    pub mode: Mode,
+    /// File with the network key, 64 hex digits. This or `network_key` must be set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_key_file: Option<PathBuf>,
+    /// The network key itself; for trials.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_key: Option<String>,
+    /// Where switches connect to. At least one must be set.
+    pub listen: Vec<ListenSettings>,
+    /// How to reach Kafka.
+    pub kafka: KafkaSettings,
+    /// How often things are done.
+    pub intervals: IntervalSettings,
+    /// How long and how many at most.
+    pub limits: LimitSettings,
+    /// Prometheus, health and readiness.
+    pub metrics: MetricsSettings,
+    /// What is logged.
+    pub log: LogSettings,
+}
+
+/// An address for switches.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListenSettings {
+    /// `IP:PORT`; port 0 is a free one, which the log tells.
+    pub address: String,
+    /// Take plain TCP: whoever reaches the address can pose as any switch.
+    pub plaintext: bool,
+}
+
+/// How often things are done, in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IntervalSettings {
+    /// Heartbeats into every partition.
+    pub heartbeat_ms: u64,
+    /// Discovery packets per port.
+    pub discovery_ms: u64,
+    /// Echo requests to a switch.
+    pub echo_ms: u64,
+    /// Packets that measure the control channel's own round trip.
+    pub control_rtt_ms: u64,
+}
+
+/// How long and how many at most.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitSettings {
+    /// Echo requests in a row that may stay unanswered.
+    pub echo_missed: u32,
+    /// From the connection to the settled role, milliseconds.
+    pub handshake_ms: u64,
+    /// A barrier reply or a part of a dump, milliseconds.
+    pub barrier_ms: u64,
+    /// The living session's answer when a second one claims its switch id, milliseconds.
+    pub challenge_ms: u64,
+    /// Connections at a time.
+    pub connections: usize,
+    /// Bytes that wait to be written to one switch.
+    pub write_queue_bytes: usize,
+    /// How long a switch may take no byte while some wait, milliseconds.
+    pub write_stall_ms: u64,
+}
+
+impl Default for SpeakerConfig {
+    fn default() -> Self {
+        SpeakerConfig {
+            region: None,
+            mode: Mode::ReadWrite,
+            network_key_file: None,
+            network_key: None,
+            listen: Vec::new(),
+            kafka: KafkaSettings::default(),
+            intervals: IntervalSettings::default(),
+            limits: LimitSettings::default(),
+            metrics: MetricsSettings::default(),
+            log: LogSettings::default(),
+        }
+    }
+}
+
+impl Default for IntervalSettings {
+    fn default() -> Self {
+        IntervalSettings {
+            heartbeat_ms: 250,
+            discovery_ms: 1_000,
+            echo_ms: 5_000,
+            control_rtt_ms: 2_000,
+        }
+    }
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        LimitSettings {
+            echo_missed: 3,
+            handshake_ms: 5_000,
+            barrier_ms: 30_000,
+            challenge_ms: 500,
+            connections: 4_096,
+            write_queue_bytes: 4 * 1024 * 1024,
+            write_stall_ms: 10_000,
+        }
+    }
+}
+
+impl Settings for SpeakerConfig {
+    const DAEMON: &'static str = "skerry-speaker";
+    const ENVIRONMENT: &'static str = "SKERRY_SPEAKER";
+    const SECRETS: &'static [&'static str] = &["network_key"];
+
+    fn check(&self) -> Vec<(String, String)> {
+        let mut faults = Vec::new();
+        let mut fault = |path: &str, cause: String| faults.push((path.to_owned(), cause));
+        if self.region.is_none() {
+            fault(
+                "region",
+                "must be set: the name under which routers list this region".to_owned(),
+            );
+        }
+        if let Err((path, cause)) = self.key() {
+            fault(path, cause);
+        }
+        if self.listen.is_empty() {
+            fault(
+                "listen",
+                "must be set: at least one [[listen]] with an address".to_owned(),
+            );
+        }
+        for (n, listen) in self.listen.iter().enumerate() {
+            if let Err(cause) = listen.address() {
+                fault(&format!("listen[{n}].address"), cause);
+            }
+            if !listen.plaintext {
+                let cause = "this version has no TLS yet: set plaintext = true to take plain TCP, where whoever reaches \
+                             the address can pose as any switch";
+                fault(&format!("listen[{n}].plaintext"), cause.to_owned());
+            }
+        }
+        let i = &self.intervals;
+        let l = &self.limits;
+        for (path, value, min, max) in [
+            ("intervals.heartbeat_ms", i.heartbeat_ms, 10, 10_000),
+            ("intervals.discovery_ms", i.discovery_ms, 50, 60_000),
+            ("intervals.echo_ms", i.echo_ms, 100, 60_000),
+            ("intervals.control_rtt_ms", i.control_rtt_ms, 50, 60_000),
+            ("limits.echo_missed", u64::from(l.echo_missed), 1, 100),
+            ("limits.handshake_ms", l.handshake_ms, 100, 300_000),
+            ("limits.barrier_ms", l.barrier_ms, 100, 300_000),
+            ("limits.challenge_ms", l.challenge_ms, 50, 60_000),
+            ("limits.connections", l.connections as u64, 1, 100_000),
+            // A frame is at most 64 KiB, and one always has to fit.
+            (
+                "limits.write_queue_bytes",
+                l.write_queue_bytes as u64,
+                128 * 1024,
+                1024 * 1024 * 1024,
+            ),
+            ("limits.write_stall_ms", l.write_stall_ms, 100, 300_000),
+        ] {
+            if !(min..=max).contains(&value) {
+                fault(path, format!("{value} is not in {min} to {max}"));
+            }
+        }
+        faults.extend(self.kafka.check("kafka"));
+        faults.extend(self.metrics.check("metrics"));
+        faults.extend(self.log.check("log"));
+        faults
+    }
+}
+
+impl ListenSettings {
+    /// Where to listen.
+    ///
+    /// # Errors
+    /// Why it is no address.
+    pub fn address(&self) -> Result<SocketAddr, String> {
+        self.address
+            .parse()
+            .map_err(|_| format!("{:?} is not IP:PORT, such as 0.0.0.0:6653", self.address))
+    }
+
+    /// How switches speak there.
+    pub fn transport(&self) -> Transport {
+        // The check refuses everything else until TLS is there.
+        Transport::Plain
+    }
+}
+
+impl SpeakerConfig {
+    /// The network key.
+    ///
+    /// # Errors
+    /// Path of the setting and why there is no key.
+    pub fn key(&self) -> Result<[u8; 32], (&'static str, String)> {
+        match (&self.network_key_file, &self.network_key) {
+            (Some(path), None) => key::read(path).map_err(|cause| ("network_key_file", cause)),
+            (None, Some(text)) => key::parse(text).map_err(|cause| ("network_key", cause)),
+            (Some(_), Some(_)) => Err((
+                "network_key",
+                "network_key_file is set as well: only one can hold".to_owned(),
+            )),
+            (None, None) => Err((
+                "network_key_file",
+                "must be set: a file with 64 hex digits, the same in the whole network".to_owned(),
+            )),
+        }
+    }
+
+    /// What the machine is told.
+    ///
+    /// # Errors
+    /// What [`Settings::check`] tells.
+    pub fn machine(&self, epoch: Epoch) -> anyhow::Result<core::Config> {
+        let region = self
+            .region
+            .clone()
+            .ok_or_else(|| anyhow::anyhow!("region must be set"))?;
+        let key = self.key().map_err(|(path, cause)| anyhow::anyhow!("{path}: {cause}"))?;
+        let ms = Duration::from_millis;
+        Ok(core::Config {
+            mode: self.mode,
+            partitions: self.kafka.partitions,
+            heartbeat: ms(self.intervals.heartbeat_ms),
+            discovery: ms(self.intervals.discovery_ms),
+            echo: ms(self.intervals.echo_ms),
+            control_rtt: ms(self.intervals.control_rtt_ms),
+            echo_missed_max: self.limits.echo_missed,
+            handshake_max: ms(self.limits.handshake_ms),
+            barrier_max: ms(self.limits.barrier_ms),
+            challenge: ms(self.limits.challenge_ms),
+            connections_max: self.limits.connections,
+            ..core::Config::new(region, epoch, key)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_those_of_the_machine() {
+        let config = SpeakerConfig {
+            region: Some("east".parse().expect("a region")),
+            network_key: Some("0f".repeat(31) + "00"),
+            ..SpeakerConfig::default()
+        };
+        let told = config.machine(Epoch(1)).expect("all that must be set is set");
+        let own = core::Config::new(told.region.clone(), Epoch(1), told.network_key);
+        assert_eq!(
+            (
+                told.heartbeat,
+                told.discovery,
+                told.echo,
+                told.echo_missed_max,
+                told.control_rtt
+            ),
+            (
+                own.heartbeat,
+                own.discovery,
+                own.echo,
+                own.echo_missed_max,
+                own.control_rtt
+            )
+        );
+        assert_eq!(
+            (
+                told.handshake_max,
+                told.barrier_max,
+                told.challenge,
+                told.connections_max,
+                told.partitions
+            ),
+            (
+                own.handshake_max,
+                own.barrier_max,
+                own.challenge,
+                own.connections_max,
+                own.partitions
+            )
+        );
+    }
+
+    #[test]
+    fn everything_that_must_be_set_is_asked_for() {
+        let paths: Vec<String> = SpeakerConfig::default()
+            .check()
+            .into_iter()
+            .map(|(path, _)| path)
+            .collect();
+        assert_eq!(paths, ["region", "network_key_file", "listen", "kafka.bootstrap"]);
+    }
+
+    #[test]
+    fn plain_tcp_is_taken_only_when_it_is_asked_for() {
+        let listen = |plaintext| SpeakerConfig {
+            listen: vec![ListenSettings {
+                address: "0.0.0.0:6653".into(),
+                plaintext,
+            }],
+            ..SpeakerConfig::default()
+        };
+        let about_listen =
+            |config: SpeakerConfig| config.check().into_iter().any(|(path, _)| path.starts_with("listen"));
+        assert!(about_listen(listen(false)));
+        assert!(!about_listen(listen(true)));
+    }
+}

@@ -1,0 +1,411 @@
+//! The loop around the machine: wait for an input or its deadline, feed it, carry out what it wants, repeat.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use skerry_bus::{Epoch, Region, Topic};
+use skerry_io::kafka::{Begin, Committer, Consumer, ConsumerEvent, Producer, ProducerEvent, ProducerEvents, Reading};
+use skerry_io::metrics_http::{MetricsSettings, Ready, Recorder};
+use skerry_io::notify::Notify;
+use skerry_io::shutdown::Shutdown;
+use skerry_speaker_core::{ConnId, Input, Output, Speaker};
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::mpsc;
+
+use crate::config::SpeakerConfig;
+use crate::outbox::{Outbox, OutboxLimits};
+use crate::sockets::{SocketEvent, Sockets};
+use crate::telemetry::{self, Counters};
+
+/// Events of one source that are carried out before the others have their turn.
+const TURN_MAX: usize = 64;
+/// Without Kafka for so long after the start, systemd is told "ready" nevertheless: switches are served without it.
+const READY_WITHOUT_KAFKA: Duration = Duration::from_secs(5);
+/// How long the last messages may take to be acknowledged when the process ends.
+const FLUSH_MAX: Duration = Duration::from_secs(2);
+
+/// Run until SIGTERM or SIGINT.
+///
+/// # Errors
+/// It could not start, or Kafka's topics do not fit the configuration.
+pub fn run(config: &SpeakerConfig) -> anyhow::Result<()> {
+    config.log.start()?;
+    let region = config.region.clone().context("region must be set")?;
+    let span = tracing::info_span!("speaker", %region);
+    let _inside = span.enter();
+    let epoch = Epoch(skerry_io::wall_clock_ms());
+    let machine = config.machine(epoch)?;
+
+    let recorder = Recorder::install()?;
+    let ready = Ready::default();
+    serve_metrics(recorder, &config.metrics, ready.clone())?;
+
+    let mut listeners = Vec::new();
+    for listen in &config.listen {
+        listeners.push((listen.address().map_err(anyhow::Error::msg)?, listen.transport()));
+    }
+    let limits = OutboxLimits {
+        bytes: config.limits.write_queue_bytes,
+        stall: Duration::from_millis(config.limits.write_stall_ms),
+    };
+    let (sockets, events) = Sockets::listen(&listeners, limits)?;
+    for address in sockets.addresses() {
+        tracing::info!(%address, "listening for switches");
+        tracing::warn!(%address, "plain TCP: whoever reaches this address can pose as any switch");
+    }
+    tracing::info!(epoch = epoch.0, version = env!("CARGO_PKG_VERSION"), "speaker starts");
+
+    let client_id = format!("skerry-speaker-{region}");
+    let commands = Topic::RegionCommands(region.clone());
+    let topics = vec![
+        Topic::RegionEvents(region.clone()),
+        commands.clone(),
+        Topic::Latency(region.clone()),
+    ];
+    let (producer, fates) = Producer::start(&config.kafka, &client_id, topics)?;
+    let reading = Reading {
+        client_id: client_id.clone(),
+        group: client_id,
+        topics: vec![(commands.clone(), Begin::Committed)],
+    };
+    let consumer = Consumer::start(&config.kafka, reading)?;
+
+    let now = Instant::now();
+    let driver = Driver {
+        machine: Speaker::new(machine, now),
+        now,
+        outboxes: HashMap::new(),
+        producer,
+        committer: consumer.committer(),
+        commands,
+        partitions: config.kafka.partitions,
+        metrics: Metrics::new(&region),
+        not_sent: Vec::new(),
+        ready,
+        notify: Notify::new(now),
+        ready_by: Some(now + READY_WITHOUT_KAFKA),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = runtime.block_on(driver.run(events, fates, consumer));
+    // After the driver has closed the connections: they say their last words.
+    drop(sockets);
+    ended
+}
+
+/// Metrics have a thread of their own: a page of them must not hold up a switch.
+fn serve_metrics(recorder: Recorder, settings: &MetricsSettings, ready: Ready) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if let Some(address) = runtime.block_on(recorder.serve(settings, ready))? {
+        tracing::info!(%address, "metrics on /metrics, health on /healthz and /readyz");
+    }
+    std::thread::Builder::new()
+        .name("metrics".to_owned())
+        .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+    Ok(())
+}
+
+struct Driver {
+    machine: Speaker,
+    /// The time the machine was told last: it never runs backwards.
+    now: Instant,
+    outboxes: HashMap<ConnId, Arc<Outbox<OwnedWriteHalf>>>,
+    producer: Producer,
+    committer: Committer,
+    commands: Topic,
+    partitions: i32,
+    metrics: Metrics,
+    /// Messages that were not taken, to be told in the next turn: told at once, a machine that tries again at once
+    /// would keep us here. Not more than the machine has under way.
+    not_sent: Vec<u64>,
+    ready: Ready,
+    notify: Notify,
+    /// When systemd is told "ready" at the latest; none once it was told.
+    ready_by: Option<Instant>,
+}
+
+/// What the driver itself counts.
+struct Metrics {
+    machine: Counters,
+    connections: metrics::Gauge,
+    kafka_up: metrics::Gauge,
+    refused: metrics::Counter,
+    stuck: metrics::Counter,
+}
+
+impl Metrics {
+    fn new(region: &Region) -> Self {
+        let region = region.to_string();
+        let label = || region.clone();
+        metrics::gauge!("skerry_speaker_info", "region" => label(), "version" => env!("CARGO_PKG_VERSION")).set(1);
+        Metrics {
+            machine: Counters::new(&region),
+            connections: metrics::gauge!("skerry_speaker_connections_open", "region" => label()),
+            kafka_up: metrics::gauge!("skerry_speaker_kafka_up", "region" => label()),
+            refused: metrics::counter!("skerry_speaker_kafka_refused_total", "region" => label()),
+            stuck: metrics::counter!("skerry_speaker_connections_stuck_total", "region" => label()),
+        }
+    }
+}
+
+impl Driver {
+    async fn run(
+        mut self,
+        mut events: mpsc::UnboundedReceiver<SocketEvent>,
+        mut fates: ProducerEvents,
+        mut consumer: Consumer,
+    ) -> anyhow::Result<()> {
+        let mut shutdown = Shutdown::new()?;
+        let ended = loop {
+            self.carry_out();
+            // Each branch takes one event; what else is there already is taken below without waiting again.
+            tokio::select! {
+                biased;
+                name = shutdown.asked() => {
+                    tracing::info!(signal = name, "asked to end");
+                    break Ok(());
+                }
+                Some(event) = events.recv() => self.socket(event),
+                Some(event) = fates.recv() => if let Err(unfit) = self.fate(event) { break Err(unfit) },
+                event = consumer.recv() => match event {
+                    Some(event) => self.consumed(event),
+                    None => break Err(anyhow::anyhow!("commands can no longer be read; the log says why")),
+                },
+                () = tokio::time::sleep_until(self.wake().into()) => {}
+            }
+            if let Err(unfit) = self.turn(&mut events, &mut fates, &mut consumer) {
+                break Err(unfit);
+            }
+        };
+        self.stop().await;
+        ended
+    }
+
+    /// All that is there already, each source in its turn, then what is due.
+    fn turn(
+        &mut self,
+        events: &mut mpsc::UnboundedReceiver<SocketEvent>,
+        fates: &mut ProducerEvents,
+        consumer: &mut Consumer,
+    ) -> anyhow::Result<()> {
+        for _ in 0..TURN_MAX {
+            let Ok(event) = events.try_recv() else { break };
+            self.socket(event);
+        }
+        for _ in 0..TURN_MAX {
+            let Some(event) = fates.try_recv() else { break };
+            self.fate(event)?;
+        }
+        for _ in 0..TURN_MAX {
+            let Some(event) = consumer.try_recv() else { break };
+            self.consumed(event);
+        }
+        for token in std::mem::take(&mut self.not_sent) {
+            self.input(Instant::now(), Input::NotDelivered { token });
+        }
+        let now = self.tell_time(Instant::now());
+        if self.machine.poll_timeout().is_some_and(|(due, _)| due <= now) {
+            self.machine.handle_timeout(now);
+        }
+        self.carry_out();
+        self.notify.alive(now);
+        if self.ready_by.is_some_and(|by| by <= now) {
+            tracing::warn!("ready without Kafka: switches are served, routers do not know it yet");
+            self.say_ready();
+        }
+        Ok(())
+    }
+
+    /// When there is something to do at the latest.
+    fn wake(&self) -> Instant {
+        if !self.not_sent.is_empty() {
+            return self.now;
+        }
+        let due = self.machine.poll_timeout().map(|(due, _)| due);
+        let far = self.now + Duration::from_secs(60);
+        [due, self.notify.wake(), self.ready_by]
+            .into_iter()
+            .flatten()
+            .fold(far, Instant::min)
+    }
+
+    fn tell_time(&mut self, at: Instant) -> Instant {
+        self.now = self.now.max(at);
+        self.now
+    }
+
+    fn input(&mut self, at: Instant, input: Input) {
+        let now = self.tell_time(at);
+        self.machine.handle_input(now, input);
+        self.carry_out();
+    }
+
+    fn socket(&mut self, event: SocketEvent) {
+        match event {
+            SocketEvent::Accepted {
+                conn,
+                peer,
+                local,
+                outbox,
+                room: _room,
+            } => {
+                self.outboxes.insert(conn, outbox);
+                self.metrics.connections.set(self.outboxes.len() as f64);
+                self.input(
+                    Instant::now(),
+                    Input::Accepted {
+                        conn,
+                        peer: plain(peer),
+                        local: plain(local),
+                    },
+                );
+            }
+            SocketEvent::Received {
+                conn,
+                bytes,
+                at,
+                room: _room,
+            } => {
+                // What comes after our close is of no interest.
+                if self.outboxes.contains_key(&conn) {
+                    self.input(at, Input::Received { conn, bytes });
+                }
+            }
+            SocketEvent::Closed { conn, reason } => self.closed(conn, reason),
+        }
+    }
+
+    /// A connection that did not end by the machine's word.
+    fn closed(&mut self, conn: ConnId, reason: String) {
+        let Some(outbox) = self.outboxes.remove(&conn) else {
+            return;
+        };
+        outbox.discard(Instant::now());
+        self.metrics.connections.set(self.outboxes.len() as f64);
+        self.input(Instant::now(), Input::Closed { conn, reason });
+    }
+
+    fn fate(&mut self, event: ProducerEvent) -> anyhow::Result<()> {
+        let input = match event {
+            ProducerEvent::Delivered { token, broker_ms } => Input::Delivered { token, broker_ms },
+            ProducerEvent::NotDelivered { token, cause } => {
+                tracing::debug!(token, cause, "not delivered");
+                Input::NotDelivered { token }
+            }
+            ProducerEvent::Up => {
+                self.metrics.kafka_up.set(1);
+                self.ready.set(true);
+                if self.ready_by.is_some() {
+                    self.say_ready();
+                }
+                Input::BusUp
+            }
+            ProducerEvent::Down { reason } => {
+                tracing::debug!(reason, "kafka does not answer");
+                self.metrics.kafka_up.set(0);
+                self.ready.set(false);
+                Input::BusDown
+            }
+            ProducerEvent::Unfit { reason } => anyhow::bail!("{reason}"),
+        };
+        self.input(Instant::now(), input);
+        Ok(())
+    }
+
+    fn consumed(&mut self, event: ConsumerEvent) {
+        match event {
+            ConsumerEvent::Record(record) => {
+                let (partition, offset, payload) = (record.partition, record.offset, record.payload);
+                self.input(
+                    Instant::now(),
+                    Input::Command {
+                        partition,
+                        offset,
+                        payload,
+                    },
+                );
+            }
+            ConsumerEvent::NewLog => {
+                for partition in 0..self.partitions {
+                    self.input(Instant::now(), Input::PartitionLost { partition });
+                }
+            }
+            // Commands have deadlines; whether there are more of them behind makes no difference.
+            ConsumerEvent::CaughtUp { .. } | ConsumerEvent::Behind { .. } => {}
+        }
+    }
+
+    /// Do what the machine wants, in order.
+    fn carry_out(&mut self) {
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                Output::Write { conn, bytes } => {
+                    let Some(outbox) = self.outboxes.get(&conn) else {
+                        continue;
+                    };
+                    if let Err(stuck) = outbox.write(self.now, bytes) {
+                        self.metrics.stuck.increment(1);
+                        outbox.discard(self.now);
+                        self.outboxes.remove(&conn);
+                        self.metrics.connections.set(self.outboxes.len() as f64);
+                        self.machine.handle_input(
+                            self.now,
+                            Input::Closed {
+                                conn,
+                                reason: stuck.to_string(),
+                            },
+                        );
+                    }
+                }
+                Output::Close { conn, reason } => {
+                    if let Some(outbox) = self.outboxes.remove(&conn) {
+                        tracing::debug!(conn = conn.0, reason, "connection closed");
+                        outbox.close(self.now);
+                        self.metrics.connections.set(self.outboxes.len() as f64);
+                    }
+                }
+                Output::Publish {
+                    topic,
+                    partition,
+                    key,
+                    payload,
+                    token,
+                } => {
+                    if let Err(error) = self.producer.send(&topic, partition, &key, payload, token) {
+                        tracing::debug!(%topic, partition, %error, "not sent");
+                        self.metrics.refused.increment(1);
+                        self.not_sent.extend(token);
+                    }
+                }
+                Output::Commit { partition, offset } => self.committer.commit(&self.commands, partition, offset),
+                Output::Count { counter, by } => self.metrics.machine.count(counter, by),
+                Output::Fact(fact) => telemetry::log(&fact),
+            }
+        }
+    }
+
+    fn say_ready(&mut self) {
+        self.ready_by = None;
+        self.notify.ready();
+    }
+
+    /// Tell switches and routers that this is a planned end.
+    async fn stop(mut self) {
+        self.notify.stopping();
+        self.ready.set(false);
+        self.input(Instant::now(), Input::Stop);
+        for outbox in self.outboxes.values() {
+            outbox.close(self.now);
+        }
+        let producer = self.producer;
+        // It waits for acknowledgements on a thread of its own.
+        let _ = tokio::task::spawn_blocking(move || producer.close(FLUSH_MAX)).await;
+    }
+}
+
+/// An IPv4 switch that came over an IPv6 listener is written as what it is.
+fn plain(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}

@@ -1,0 +1,12 @@
+//! The speaker: sockets, Kafka, configuration, metrics, systemd around its machine.
+//!
+//! [`driver`] is the loop around [`skerry_speaker_core::Speaker`]; it decides nothing about switches. A thread of its own
+//! reads the connections ([`sockets`]), so that the time at which bytes came is right also while the machine works:
+//! link round trips are counted from it.
+
+pub mod config;
+pub mod driver;
+pub mod key;
+pub mod outbox;
+pub mod sockets;
+pub mod telemetry;

@@ -1,0 +1,314 @@
+//! What waits to be written to one switch.
+//!
+//! The machine's thread writes at once what the socket takes, so that no thread has to wake for a packet whose way
+//! is measured. What is left waits here, in order, for the writing task. The queue has a limit in bytes and in time.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes};
+use tokio::sync::Notify;
+
+/// How long what was written before a close may take to go out.
+pub const LINGER_MAX: Duration = Duration::from_secs(1);
+
+/// Limits of an outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutboxLimits {
+    /// Bytes that may wait. A switch that far behind does not read, or reads slower than its own barriers say; it
+    /// is disconnected, which makes its state known again.
+    pub bytes: usize,
+    /// How long a switch may take no byte while some wait.
+    pub stall: Duration,
+}
+
+/// Why a connection must be closed: it does not take what is written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Stuck {
+    /// Too much waits.
+    #[error("{waiting} bytes wait to be written, more than {max}")]
+    Full {
+        /// Bytes that would wait.
+        waiting: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// Nothing was taken for too long.
+    #[error("took no byte for {0:?} while some waited")]
+    Stalled(Duration),
+    /// The socket failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// The queue and its socket.
+#[derive(Debug)]
+pub struct Outbox<W> {
+    socket: W,
+    limits: OutboxLimits,
+    state: Mutex<State>,
+    /// There is something to write, or the end has come.
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Bytes>,
+    waiting: usize,
+    /// When the socket took something last, or something began to wait.
+    taken: Option<Instant>,
+    /// No more will come; by then all must be out.
+    closing: Option<Instant>,
+}
+
+/// A socket that takes what it can without waiting.
+pub trait TryWrite {
+    /// As [`tokio::net::TcpStream::try_write`].
+    ///
+    /// # Errors
+    /// `WouldBlock` if it takes nothing now; anything else ends the connection.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+}
+
+impl TryWrite for tokio::net::tcp::OwnedWriteHalf {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        tokio::net::tcp::OwnedWriteHalf::try_write(self, bytes)
+    }
+}
+
+/// What the writing task does next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Wait until the socket takes bytes, at most until then.
+    Writable(Instant),
+    /// Wait for [`Outbox::changed`].
+    Changed,
+    /// All is out and no more will come.
+    Done,
+}
+
+impl<W: TryWrite> Outbox<W> {
+    /// Nothing waits.
+    pub fn new(socket: W, limits: OutboxLimits) -> Self {
+        Outbox {
+            socket,
+            limits,
+            state: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// The socket.
+    pub fn socket(&self) -> &W {
+        &self.socket
+    }
+
+    /// Write now, or as soon as it goes.
+    ///
+    /// # Errors
+    /// The connection has to be closed.
+    pub fn write(&self, now: Instant, mut bytes: Bytes) -> Result<(), Stuck> {
+        let mut state = self.state();
+        if state.closing.is_some() {
+            return Ok(());
+        }
+        if state.queue.is_empty() {
+            let taken = self.take(&bytes)?;
+            bytes.advance(taken);
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            state.taken = Some(now);
+        }
+        let waiting = state.waiting + bytes.len();
+        if waiting > self.limits.bytes {
+            return Err(Stuck::Full {
+                waiting,
+                max: self.limits.bytes,
+            });
+        }
+        state.waiting = waiting;
+        state.queue.push_back(bytes);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// No more will come: what waits goes out, if it does so within [`LINGER_MAX`].
+    pub fn close(&self, now: Instant) {
+        self.state().closing.get_or_insert(now + LINGER_MAX);
+        self.changed.notify_one();
+    }
+
+    /// No more will come, and what waits is given up.
+    pub fn discard(&self, now: Instant) {
+        let mut state = self.state();
+        state.queue.clear();
+        state.waiting = 0;
+        state.closing.get_or_insert(now);
+        self.changed.notify_one();
+    }
+
+    /// Woken when there is something to write or the end has come.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Write what the socket takes now, and say what to wait for.
+    ///
+    /// # Errors
+    /// The connection has to be closed.
+    pub fn advance(&self, now: Instant) -> Result<Next, Stuck> {
+        let mut state = self.state();
+        while let Some(front) = state.queue.front_mut() {
+            let taken = self.take(front)?;
+            if taken == 0 {
+                let since = *state.taken.get_or_insert(now);
+                let until = since + self.limits.stall;
+                let until = state.closing.map_or(until, |closing| closing.min(until));
+                return if now >= until {
+                    Err(Stuck::Stalled(now - since))
+                } else {
+                    Ok(Next::Writable(until))
+                };
+            }
+            front.advance(taken);
+            let out = front.is_empty();
+            state.waiting -= taken;
+            state.taken = Some(now);
+            if out {
+                state.queue.pop_front();
+            }
+        }
+        Ok(if state.closing.is_some() {
+            Next::Done
+        } else {
+            Next::Changed
+        })
+    }
+
+    /// What the socket takes now; 0 is nothing.
+    fn take(&self, bytes: &[u8]) -> Result<usize, Stuck> {
+        loop {
+            match self.socket.try_write(bytes) {
+                Ok(0) => return Err(Stuck::Failed("the socket takes no bytes any more".to_owned())),
+                Ok(taken) => return Ok(taken),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Stuck::Failed(error.to_string())),
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use super::*;
+
+    /// Takes as much as there is room.
+    #[derive(Default)]
+    struct Socket {
+        room: Cell<usize>,
+        got: RefCell<Vec<u8>>,
+        broken: Cell<bool>,
+    }
+
+    impl TryWrite for Socket {
+        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+            if self.broken.get() {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            let n = bytes.len().min(self.room.get());
+            if n == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            self.room.set(self.room.get() - n);
+            self.got.borrow_mut().extend_from_slice(&bytes[..n]);
+            Ok(n)
+        }
+    }
+
+    const LIMITS: OutboxLimits = OutboxLimits {
+        bytes: 10,
+        stall: Duration::from_secs(10),
+    };
+
+    fn outbox(room: usize) -> Outbox<Socket> {
+        let outbox = Outbox::new(Socket::default(), LIMITS);
+        outbox.socket.room.set(room);
+        outbox
+    }
+
+    #[test]
+    fn bytes_go_out_in_order_however_the_socket_cuts_them() {
+        let t = Instant::now();
+        let outbox = outbox(3);
+        outbox.write(t, Bytes::from_static(b"abcde")).expect("fits");
+        outbox.write(t, Bytes::from_static(b"fg")).expect("fits");
+        assert_eq!(outbox.advance(t), Ok(Next::Writable(t + LIMITS.stall)));
+        for _ in 0..4 {
+            outbox.socket.room.set(1);
+            assert!(outbox.advance(t).is_ok());
+        }
+        assert_eq!(outbox.advance(t), Ok(Next::Changed));
+        outbox.socket.room.set(9);
+        outbox.write(t, Bytes::from_static(b"h")).expect("fits");
+        assert_eq!(*outbox.socket.got.borrow(), b"abcdefgh");
+    }
+
+    #[test]
+    fn a_switch_that_takes_nothing_is_given_up_at_its_limits() {
+        let t = Instant::now();
+        let outbox = outbox(0);
+        outbox
+            .write(t, Bytes::from_static(b"0123456789"))
+            .expect("fits exactly");
+        assert_eq!(
+            outbox.write(t, Bytes::from_static(b"x")),
+            Err(Stuck::Full { waiting: 11, max: 10 })
+        );
+        let later = t + LIMITS.stall;
+        assert_eq!(
+            outbox.advance(later - Duration::from_millis(1)),
+            Ok(Next::Writable(later))
+        );
+        outbox.socket.room.set(1);
+        assert_eq!(
+            outbox.advance(later),
+            Ok(Next::Writable(later + LIMITS.stall)),
+            "a byte is a sign of life"
+        );
+        assert_eq!(outbox.advance(later + LIMITS.stall), Err(Stuck::Stalled(LIMITS.stall)));
+    }
+
+    #[test]
+    fn what_was_written_before_a_close_still_goes_out_but_not_for_ever() {
+        let t = Instant::now();
+        let outbox = outbox(0);
+        outbox.write(t, Bytes::from_static(b"bye")).expect("fits");
+        outbox.close(t);
+        outbox.write(t, Bytes::from_static(b"no")).expect("is ignored");
+        assert_eq!(outbox.advance(t), Ok(Next::Writable(t + LINGER_MAX)));
+        assert!(matches!(outbox.advance(t + LINGER_MAX), Err(Stuck::Stalled(_))));
+        outbox.socket.room.set(9);
+        assert_eq!(outbox.advance(t), Ok(Next::Done));
+        assert_eq!(*outbox.socket.got.borrow(), b"bye");
+    }
+
+    #[test]
+    fn a_broken_socket_is_told_with_its_cause() {
+        let outbox = outbox(9);
+        outbox.socket.broken.set(true);
+        assert_eq!(
+            outbox.write(Instant::now(), Bytes::from_static(b"x")),
+            Err(Stuck::Failed("broken pipe".into()))
+        );
+    }
+}
