@@ -7,6 +7,7 @@
 //! outside, as programs and messages; `README.md` shows how to use it.
 
 pub mod delay;
+pub mod demo;
 pub mod host;
 pub mod interrupt;
 pub mod janitor;

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     match Lab::clean_leftovers(PREFIX) {
-        Ok(removed) => removed.iter().for_each(|name| println!("removed {name}, which a killed run had left")),
+        Ok(removed) => removed.iter().for_each(|name| demo::say(&format!("removed {name}, which a killed run had left"))),
         Err(error) => eprintln!("skerry-demo: leftovers of a killed run: {error:#}"),
     }
     if args.clean {
@@ -92,10 +92,12 @@ fn stay_up(world: &World) {
     match Relay::open(&world.lab, "control", demo::router_address()) {
         Ok(relay) => {
             let address = relay.address();
-            println!("\nThe world stays up. Its router is at http://{address}; in another terminal:");
-            println!("  export SKERRY_ROUTER=http://{address}");
-            println!("  target/debug/skerry status; target/debug/skerry switch ls; target/debug/skerry tail");
-            println!("Ctrl-C ends it and removes everything it made.");
+            demo::say(&format!(
+                "\nThe world stays up. Its router is at http://{address}; in another terminal:\n  \
+                 export SKERRY_ROUTER=http://{address}\n  \
+                 target/debug/skerry status; target/debug/skerry switch ls; target/debug/skerry tail\n\
+                 Ctrl-C ends it and removes everything it made."
+            ));
             while !interrupt::wait(Duration::from_secs(3600)) {}
         }
         Err(error) => eprintln!("skerry-demo: no door to the router: {error:#}"),

@@ -34,9 +34,10 @@ pub enum Ending {
     Interrupted,
 }
 
-/// A line for the person who watches.
-pub(crate) fn say(text: &str) {
-    println!("{text}");
+/// A line for the person who watches. When the terminal is gone nobody does, and the demo cleans up all the same.
+pub fn say(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 type Step = (&'static str, &'static str, fn(&mut World, &mut Summary) -> Result<()>);

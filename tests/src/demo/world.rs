@@ -208,7 +208,7 @@ fn speaker_config(lab: &Lab, region: &str, port: u16) -> String {
          [[listen]]\naddress = \"{CONTROL_ADDRESS}:{port}\"\nplaintext = true\n\n\
          [intervals]\ndiscovery_ms = {DISCOVERY_MS}\n\n[metrics]\nlisten = \"127.0.0.1:{}\"\n\n{}",
         key.display(),
-        port + 3000,
+        port + 3100,
         kafka_config(lab)
     )
 }
