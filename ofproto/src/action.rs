@@ -1,4 +1,4 @@
-//! Actions (section 7.2.4).
+//! Actions (section 7.2.5).
 
 use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
 use crate::number::{ExperimenterId, GroupId, PortNo, QueueId};

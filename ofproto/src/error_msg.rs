@@ -1,4 +1,4 @@
-//! OFPT_ERROR (section 7.5.4, `struct ofp_error_msg`) and all its types and codes.
+//! OFPT_ERROR (section 7.4.4, `struct ofp_error_msg`) and all its types and codes.
 
 use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
 use crate::number::ExperimenterId;

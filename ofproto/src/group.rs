@@ -1,4 +1,4 @@
-//! Groups (sections 7.3.4.2 and 7.3.5.7 to 7.3.5.9).
+//! Groups (sections 7.3.4.2 and 7.3.5.9 to 7.3.5.11).
 
 use crate::action::Action;
 use crate::number::{GroupId, PortNo};

@@ -1,4 +1,4 @@
-//! Instructions of a rule (section 7.2.5).
+//! Instructions of a rule (section 7.2.4).
 
 use crate::action::{Action, check_body};
 use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
@@ -85,7 +85,7 @@ fn shape(kind: InstructionType) -> (&'static str, Option<usize>) {
         InstructionType::GOTO_TABLE => ("ofp_instruction_goto_table", Some(LEAST)),
         InstructionType::WRITE_METADATA => ("ofp_instruction_write_metadata", Some(WRITE_METADATA)),
         InstructionType::WRITE_ACTIONS | InstructionType::APPLY_ACTIONS => ("ofp_instruction_actions", None),
-        // Section 7.2.5: "For the Clear-Actions instruction, the structure does not
+        // Section 7.2.4: "For the Clear-Actions instruction, the structure does not
         // contain any actions."
         InstructionType::CLEAR_ACTIONS => ("ofp_instruction_actions", Some(LEAST)),
         InstructionType::METER => ("ofp_instruction_meter", Some(LEAST)),

@@ -1,4 +1,4 @@
-//! Meters (sections 7.3.4.4 and 7.3.5.11 to 7.3.5.13).
+//! Meters (sections 7.3.4.4 and 7.3.5.12 to 7.3.5.14).
 
 use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
 use crate::number::{ExperimenterId, MeterId};

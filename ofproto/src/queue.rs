@@ -1,4 +1,4 @@
-//! Queues of ports (sections 7.2.2, 7.3.5.10 and 7.3.6).
+//! Queues of ports (sections 7.2.2, 7.3.5.8 and 7.3.6).
 
 use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
 use crate::number::{ExperimenterId, PortNo, QueueId};

@@ -344,7 +344,7 @@ fn ip_payload(d: &mut Draw<'_>, oxms: &mut Vec<Oxm>, icmp: u8, icmp_fields: &[Ox
 
 impl Gen for Action {
     fn generate(d: &mut Draw<'_>) -> Self {
-        match d.below(if d.valid { 9 } else { 18 }) {
+        match d.below(18) {
             0 => Self::Output {
                 port: d.pick(&[PortNo(1), PortNo(7), PortNo::IN_PORT]),
                 max_len: 0,
@@ -395,7 +395,7 @@ impl Gen for Action {
 
 impl Gen for Instruction {
     fn generate(d: &mut Draw<'_>) -> Self {
-        match d.below(if d.valid { 6 } else { 8 }) {
+        match d.below(8) {
             0 => Self::GotoTable(Gen::generate(d)),
             1 => Self::WriteMetadata {
                 metadata: Gen::generate(d),
@@ -423,21 +423,67 @@ impl Gen for Instruction {
     }
 }
 
+/// Actions as a switch takes them: only on headers that the packet has.
+pub fn valid_actions(d: &mut Draw<'_>, ip: bool, tags: &mut u8) -> Vec<Action> {
+    let mut all = Vec::new();
+    for _ in 0..d.below(5) {
+        all.push(match d.below(10) {
+            // Open vSwitch takes two tags at most.
+            0 if *tags < 2 => {
+                *tags += 1;
+                Action::PushVlan(d.pick(&[0x8100, 0x88a8]))
+            }
+            1 if *tags > 0 => {
+                *tags -= 1;
+                Action::PopVlan
+            }
+            2 => Action::SetQueue(Gen::generate(d)),
+            3 => Action::Group(Gen::generate(d)),
+            4 if ip => Action::SetNwTtl(d.u8()),
+            5 if ip => Action::DecNwTtl,
+            6 => {
+                let fields = [
+                    OxmField::ETH_SRC,
+                    OxmField::ETH_DST,
+                    OxmField::TUNNEL_ID,
+                    OxmField::METADATA,
+                ];
+                Action::SetField(plain_oxm(d, &fields))
+            }
+            7 if *tags > 0 => Action::SetField(plain_oxm(d, &[OxmField::VLAN_VID, OxmField::VLAN_PCP])),
+            8 => Action::Output {
+                port: PortNo::CONTROLLER,
+                max_len: d.pick(&[0, 128, 0xffff]),
+            },
+            _ => Action::Output {
+                port: d.pick(&[PortNo(1), PortNo(7), PortNo::IN_PORT]),
+                max_len: 0,
+            },
+        });
+    }
+    all
+}
+
 /// Instructions as a switch takes them: each type once, in the order of their numbers,
-/// and the next table a later one.
-pub fn valid_instructions(d: &mut Draw<'_>, table: TableId) -> Vec<Instruction> {
+/// on headers that the match speaks of, and the next table a later one.
+pub fn valid_instructions(d: &mut Draw<'_>, table: TableId, matching: &Match) -> Vec<Instruction> {
+    let ip = matches!(matching.eth_type(), Some(0x0800 | 0x86dd));
+    let tagged = matching
+        .vlan_vid_raw()
+        .is_some_and(|(value, _)| value & VLAN_PRESENT != 0);
+    let mut tags = u8::from(tagged);
     let mut all = Vec::new();
     if d.one_in(3) {
         all.push(Instruction::Meter(Gen::generate(d)));
     }
     if d.one_in(2) {
-        all.push(Instruction::ApplyActions(d.list(4)));
+        all.push(Instruction::ApplyActions(valid_actions(d, ip, &mut tags)));
     }
     if d.one_in(4) {
         all.push(Instruction::ClearActions);
     }
     if d.one_in(3) {
-        all.push(Instruction::WriteActions(d.list(4)));
+        all.push(Instruction::WriteActions(valid_actions(d, ip, &mut tags)));
     }
     if d.one_in(3) {
         all.push(Instruction::WriteMetadata {
@@ -449,6 +495,106 @@ pub fn valid_instructions(d: &mut Draw<'_>, table: TableId) -> Vec<Instruction> 
         all.push(Instruction::GotoTable(TableId(table.0.saturating_add(1 + d.u8() % 4))));
     }
     all
+}
+
+/// Makes what was drawn piece by piece fit together, as a switch wants it.
+fn make_valid(body: &mut Body, d: &mut Draw<'_>) {
+    match body {
+        Body::Error(error) => {
+            error.kind = d.pick(&ErrorType::NAMES[..14]).0;
+            let codes: Vec<u16> = (0..16).filter(|code| error.kind.code_name(*code).is_some()).collect();
+            error.code = d.pick(&codes);
+        }
+        Body::Experimenter(message) => *message = RoleStatus::generate(d).to_experimenter(),
+        Body::PacketOut(packet) => {
+            packet.actions = valid_actions(d, false, &mut 0);
+            if packet.buffer_id != NO_BUFFER {
+                packet.data = Bytes::new();
+            }
+        }
+        Body::FlowMod(rule) => {
+            rule.table_id = TableId(rule.table_id.0 % 200);
+            rule.instructions = valid_instructions(d, rule.table_id, &rule.matching);
+        }
+        Body::GroupMod(group) => {
+            valid_buckets(group.kind, &mut group.buckets, d);
+            if group.command == GroupModCommand::DELETE {
+                group.buckets.clear();
+            }
+        }
+        Body::FlowRemoved(rule) => lived(&mut rule.duration_sec, &mut rule.duration_nsec),
+        Body::MultipartReply(reply) => match &mut reply.body {
+            MultipartReplyBody::PortStats(ports) => {
+                ports
+                    .iter_mut()
+                    .for_each(|port| lived(&mut port.duration_sec, &mut port.duration_nsec));
+            }
+            MultipartReplyBody::Queue(queues) => {
+                queues
+                    .iter_mut()
+                    .for_each(|queue| lived(&mut queue.duration_sec, &mut queue.duration_nsec));
+            }
+            MultipartReplyBody::Group(groups) => {
+                groups
+                    .iter_mut()
+                    .for_each(|group| lived(&mut group.duration_sec, &mut group.duration_nsec));
+            }
+            MultipartReplyBody::Meter(meters) => {
+                meters
+                    .iter_mut()
+                    .for_each(|meter| lived(&mut meter.duration_sec, &mut meter.duration_nsec));
+            }
+            MultipartReplyBody::Flow(rules) => {
+                for rule in rules {
+                    lived(&mut rule.duration_sec, &mut rule.duration_nsec);
+                    rule.instructions = valid_instructions(d, rule.table_id, &rule.matching);
+                }
+            }
+            MultipartReplyBody::GroupDesc(groups) => {
+                for group in groups {
+                    valid_buckets(group.kind, &mut group.buckets, d);
+                }
+            }
+            _ => {}
+        },
+        Body::MeterMod(meter) => meter.flags = d.pick(&[MeterFlags(1), MeterFlags(2), MeterFlags(0xd), MeterFlags(6)]),
+        _ => {}
+    }
+}
+
+/// A time that can have passed: less than a second of nanoseconds, and not "unknown".
+fn lived(sec: &mut u32, nsec: &mut u32) {
+    *sec /= 2;
+    *nsec %= 1_000_000_000;
+}
+
+/// An indirect group has one bucket; a fast failover group's buckets watch a port; only
+/// a select group's have a share.
+fn valid_buckets(kind: GroupType, buckets: &mut Vec<Bucket>, d: &mut Draw<'_>) {
+    if kind == GroupType::INDIRECT {
+        buckets.truncate(1);
+        if buckets.is_empty() {
+            buckets.push(Bucket::new(Vec::new()));
+        }
+    }
+    for bucket in buckets {
+        let actions = valid_actions(d, false, &mut 0);
+        let weight = if kind == GroupType::SELECT {
+            1 + d.below(100) as u16
+        } else {
+            0
+        };
+        let watch_port = if kind == GroupType::FF {
+            PortNo(1 + d.below(9) as u32)
+        } else {
+            PortNo::ANY
+        };
+        *bucket = Bucket {
+            weight,
+            watch_port,
+            ..Bucket::new(actions)
+        };
+    }
 }
 
 impl Gen for MeterBand {
@@ -692,9 +838,18 @@ pub fn body(kind: usize, d: &mut Draw<'_>) -> Body {
 
 impl Gen for Message {
     fn generate(d: &mut Draw<'_>) -> Self {
-        let kinds = if d.valid { KINDS } else { KINDS + 1 };
-        let (xid, kind) = (Gen::generate(d), d.below(kinds));
+        let xid = Gen::generate(d);
+        // Half of the valid ones are of the kinds with a match, actions or counts.
+        let telling = d.valid && d.one_in(2);
+        let kind = match (telling, d.valid) {
+            (true, _) => d.pick(&[10, 11, 13, 14, 14, 15, 19, 19, 29]),
+            (false, true) => d.below(KINDS),
+            (false, false) => d.below(KINDS + 1),
+        };
         let mut message = Message::new(xid, body(kind, d));
+        if d.valid {
+            make_valid(&mut message.body, d);
+        }
         if kind < 2 && !d.valid && d.one_in(2) {
             message.version = d.u8();
         }

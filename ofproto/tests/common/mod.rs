@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod generate;
+pub mod ovs_text;
 pub mod vectors;
 
 /// The fixed seed of every generated test, printed by each so that a failure names it.

@@ -1,0 +1,691 @@
+//! What `ovs-ofctl` would print of a message, made from our JSON of it, and the same
+//! taken out of what it did print.
+//!
+//! Both are lists of facts: the type, the transaction id, each match as the set of its
+//! fields, each list of actions, and the numbers beside them.
+
+use serde_json::Value;
+
+/// One message's facts, in a fixed order.
+pub type Facts = Vec<(&'static str, String)>;
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A number, whether it stands as one or as `0x..`.
+fn number(value: &Value) -> u64 {
+    match value {
+        Value::String(text) => {
+            let digits = text
+                .strip_prefix("0x")
+                .unwrap_or_else(|| panic!("{text} is not a number"));
+            u64::from_str_radix(digits, 16).expect("hexadecimal")
+        }
+        other => other.as_u64().unwrap_or_else(|| panic!("{other} is not a number")),
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// A name without what stands in front of it.
+fn tail(value: &Value, prefix: &str) -> String {
+    let text = text(value);
+    text.strip_prefix(prefix).unwrap_or(&text).to_owned()
+}
+
+/// A port as Open vSwitch prints it.
+fn port(value: &Value) -> String {
+    tail(value, "OFPP_")
+}
+
+/// Open vSwitch no longer says master and slave.
+fn renamed(text: &str) -> String {
+    text.to_lowercase()
+        .replace("master", "primary")
+        .replace("slave", "secondary")
+}
+
+/// Of errors that several versions have it prints the name of another version.
+fn error_name(name: &str) -> String {
+    let other = match name {
+        "OFPBRC_BAD_MULTIPART" => "OFPBRC_BAD_STAT",
+        "OFPBRC_BAD_EXPERIMENTER" => "OFPBRC_BAD_VENDOR",
+        "OFPBRC_BAD_EXP_TYPE" => "OFPBRC_BAD_SUBTYPE",
+        "OFPBRC_IS_SLAVE" => "OFPBRC_IS_SECONDARY",
+        "OFPBAC_BAD_EXPERIMENTER" => "OFPBAC_BAD_VENDOR",
+        "OFPBAC_BAD_EXP_TYPE" => "OFPBAC_BAD_VENDOR_TYPE",
+        "OFPTFFC_BAD_TYPE" => "OFPBPC_BAD_TYPE",
+        "OFPTFFC_BAD_LEN" => "OFPBPC_BAD_LEN",
+        "OFPTFFC_BAD_ARGUMENT" => "OFPBPC_BAD_VALUE",
+        same => same,
+    };
+    other.to_owned()
+}
+
+fn flags_text(value: &Value, prefix: &str) -> Vec<String> {
+    list(value)
+        .iter()
+        .map(|flag| tail(flag, prefix).to_lowercase())
+        .collect()
+}
+
+/// Seconds: three decimals when that says it all, else as many of nine as it takes.
+fn duration(value: &Value) -> String {
+    let (sec, nsec) = (number(&value["duration_sec"]), number(&value["duration_nsec"]));
+    if nsec == 0 {
+        format!("{sec}s")
+    } else if nsec % 1_000_000 == 0 {
+        format!("{sec}.{:03}s", nsec / 1_000_000)
+    } else {
+        format!("{sec}.{}s", format!("{nsec:09}").trim_end_matches('0'))
+    }
+}
+
+/// The fields of a match as Open vSwitch prints them, sorted.
+fn match_text(value: &Value) -> String {
+    let fields = list(&value["oxm_fields"]);
+    let find = |name: &str| fields.iter().find(|oxm| oxm["field"] == name);
+    let mut out = Vec::new();
+    let eth_type = find("OFPXMT_OFB_ETH_TYPE").map(|oxm| number(&oxm["value"]));
+    let proto = find("OFPXMT_OFB_IP_PROTO").map(|oxm| number(&oxm["value"]));
+    let word = match (eth_type, proto) {
+        (Some(0x0800), Some(6)) => "tcp".to_owned(),
+        (Some(0x0800), Some(17)) => "udp".to_owned(),
+        (Some(0x0800), Some(132)) => "sctp".to_owned(),
+        (Some(0x0800), Some(1)) => "icmp".to_owned(),
+        (Some(0x0800), _) => "ip".to_owned(),
+        (Some(0x86dd), Some(6)) => "tcp6".to_owned(),
+        (Some(0x86dd), Some(17)) => "udp6".to_owned(),
+        (Some(0x86dd), Some(132)) => "sctp6".to_owned(),
+        (Some(0x86dd), Some(58)) => "icmp6".to_owned(),
+        (Some(0x86dd), _) => "ipv6".to_owned(),
+        (Some(0x0806), _) => "arp".to_owned(),
+        (Some(0x8847), _) => "mpls".to_owned(),
+        (Some(other), _) => format!("dl_type={other:#06x}"),
+        (None, _) => String::new(),
+    };
+    if !word.is_empty() {
+        out.push(word);
+    }
+    for oxm in fields {
+        let name = tail(&oxm["field"], "OFPXMT_OFB_");
+        let value = &oxm["value"];
+        let masked = |text: String| match &oxm["mask"] {
+            Value::Null => text,
+            Value::String(mask) if mask.starts_with("0x") => format!("{text}/{:#x}", number(&oxm["mask"])),
+            Value::String(mask) if name.starts_with("IPV4") && mask == "255.255.255.0" => format!("{text}/24"),
+            Value::String(mask) if name.starts_with("IPV4") && mask == "255.0.0.0" => format!("{text}/8"),
+            Value::String(mask) if name.starts_with("IPV6") && mask == "ffff:ffff::" => format!("{text}/32"),
+            mask => format!("{text}/{}", super::ovs_text::text(mask)),
+        };
+        let wide = || format!("{:#x}", number(value));
+        out.push(match name.as_str() {
+            "ETH_TYPE" => continue,
+            "IP_PROTO" => continue,
+            "IN_PORT" => format!("in_port={}", port(value)),
+            "METADATA" => format!("metadata={}", masked(wide())),
+            "TUNNEL_ID" => format!("tun_id={}", masked(wide())),
+            "ETH_SRC" => format!("dl_src={}", masked(text(value))),
+            "ETH_DST" => format!("dl_dst={}", masked(text(value))),
+            "VLAN_VID" => match (number(value), &oxm["mask"]) {
+                (0, Value::Null) => "vlan_tci=0x0000/0x1fff".to_owned(),
+                (0x1000, Value::Number(_)) => "vlan_tci=0x1000/0x1000".to_owned(),
+                (vid, _) => format!("dl_vlan={}", vid & 0xfff),
+            },
+            "VLAN_PCP" => format!("dl_vlan_pcp={}", number(value)),
+            "IP_DSCP" => format!("nw_tos={}", number(value) << 2),
+            "IP_ECN" => format!("nw_ecn={}", number(value)),
+            "IPV4_SRC" => format!("nw_src={}", masked(text(value))),
+            "IPV4_DST" => format!("nw_dst={}", masked(text(value))),
+            "TCP_SRC" | "UDP_SRC" | "SCTP_SRC" => format!("tp_src={}", number(value)),
+            "TCP_DST" | "UDP_DST" | "SCTP_DST" => format!("tp_dst={}", number(value)),
+            "ICMPV4_TYPE" | "ICMPV6_TYPE" => format!("icmp_type={}", number(value)),
+            "ICMPV4_CODE" | "ICMPV6_CODE" => format!("icmp_code={}", number(value)),
+            "ARP_OP" => format!("arp_op={}", number(value)),
+            "IPV6_FLABEL" => format!("ipv6_label={:#07x}", number(value)),
+            "IPV6_ND_TARGET" | "IPV6_ND_SLL" | "IPV6_ND_TLL" => {
+                format!("{}={}", name.trim_start_matches("IPV6_").to_lowercase(), text(value))
+            }
+            _ => format!("{}={}", name.to_lowercase(), masked(text(value))),
+        });
+    }
+    sorted(out)
+}
+
+/// As a set: Open vSwitch prints fields in an order of its own.
+fn sorted(mut fields: Vec<String>) -> String {
+    fields.sort();
+    fields.join(",")
+}
+
+fn actions_text(actions: &Value) -> String {
+    let all: Vec<String> = list(actions).iter().map(action_text).collect();
+    all.join(",")
+}
+
+fn action_text(action: &Value) -> String {
+    let kind = tail(&action["type"], "OFPAT_");
+    match kind.as_str() {
+        "OUTPUT" => match port(&action["port"]).as_str() {
+            "CONTROLLER" => format!("CONTROLLER:{}", action["max_len"]),
+            name if name.parse::<u32>().is_err() => name.to_owned(),
+            number => format!("output:{number}"),
+        },
+        "PUSH_VLAN" => format!("push_vlan:{:#06x}", number(&action["ethertype"])),
+        "SET_QUEUE" => format!("set_queue:{}", number(&action["queue_id"])),
+        "GROUP" => format!("group:{}", number(&action["group_id"])),
+        "SET_NW_TTL" => format!("mod_nw_ttl:{}", action["nw_ttl"]),
+        "DEC_NW_TTL" => "dec_ttl".to_owned(),
+        "SET_FIELD" => {
+            let (field, value) = (&action["field"]["field"], &action["field"]["value"]);
+            let name = match tail(field, "OFPXMT_OFB_").as_str() {
+                "TUNNEL_ID" => "tun_id".to_owned(),
+                other => other.to_lowercase(),
+            };
+            let value = match value {
+                Value::String(text) if text.starts_with("0x") => format!("{:#x}", number(value)),
+                other => text(other),
+            };
+            format!("set_field:{value}->{name}")
+        }
+        _ => kind.to_lowercase(),
+    }
+}
+
+fn instructions_text(instructions: &Value) -> String {
+    let mut out = Vec::new();
+    for instruction in list(instructions) {
+        out.push(match tail(&instruction["type"], "OFPIT_").as_str() {
+            "METER" => format!("meter:{}", number(&instruction["meter_id"])),
+            "APPLY_ACTIONS" if list(&instruction["actions"]).is_empty() => continue,
+            "APPLY_ACTIONS" => actions_text(&instruction["actions"]),
+            "WRITE_ACTIONS" => match actions_text(&instruction["actions"]) {
+                none if none.is_empty() => "write_actions(drop)".to_owned(),
+                some => format!("write_actions({some})"),
+            },
+            "WRITE_METADATA" => {
+                let (value, mask) = (number(&instruction["metadata"]), number(&instruction["metadata_mask"]));
+                format!("write_metadata:{value:#x}/{mask:#x}")
+            }
+            "GOTO_TABLE" => format!("goto_table:{}", instruction["table_id"]),
+            other => other.to_lowercase(),
+        });
+    }
+    or_drop(out.join(","))
+}
+
+fn or_drop(actions: String) -> String {
+    if actions.is_empty() { "drop".to_owned() } else { actions }
+}
+
+fn bucket_text(bucket: &Value) -> String {
+    let mut out = String::from("bucket=");
+    // A share of 1 is the usual one.
+    if number(&bucket["weight"]) > 1 {
+        out += &format!("weight:{},", bucket["weight"]);
+    }
+    if port(&bucket["watch_port"]) != "ANY" {
+        out += &format!("watch_port:{},", port(&bucket["watch_port"]));
+    }
+    format!("{out}actions={}", or_drop(actions_text(&bucket["actions"])))
+}
+
+fn group_text(group: &Value, kind: &str) -> String {
+    let mut out = format!(
+        "group_id={},type={}",
+        group_id(&group["group_id"]),
+        tail(&group[kind], "OFPGT_").to_lowercase()
+    );
+    for bucket in list(&group["buckets"]) {
+        out += &format!(",{}", bucket_text(bucket));
+    }
+    out
+}
+
+/// Open vSwitch prints a reserved group as a number here.
+fn group_id(value: &Value) -> String {
+    if value == "OFPG_ALL" {
+        0xffff_fffc_u32.to_string()
+    } else {
+        text(value)
+    }
+}
+
+fn meter_text(meter: &Value) -> Vec<String> {
+    let flags = flags_text(&meter["flags"], "OFPMF_");
+    let burst = flags.iter().any(|flag| flag == "burst");
+    let mut out = vec![format!("meter={}", tail(&meter["meter_id"], "OFPM_").to_lowercase())];
+    out.extend(flags);
+    for band in list(&meter["bands"]) {
+        out.push(format!("type={}", tail(&band["type"], "OFPMBT_").to_lowercase()));
+        out.push(format!("rate={}", band["rate"]));
+        if burst {
+            out.push(format!("burst_size={}", band["burst_size"]));
+        }
+        if !band["prec_level"].is_null() {
+            out.push(format!("prec_level={}", band["prec_level"]));
+        }
+    }
+    out
+}
+
+fn port_text(value: &Value) -> Vec<String> {
+    let mut out = vec![format!("{}({}):", port(&value["port_no"]), text(&value["name"]))];
+    out.push(format!("addr:{}", text(&value["hw_addr"])));
+    out
+}
+
+/// A counter; all ones are none.
+fn counter(value: &Value) -> String {
+    match number(value) {
+        u64::MAX => "?".to_owned(),
+        count => count.to_string(),
+    }
+}
+
+/// The facts of a message, from our JSON.
+pub fn ours(message: &Value) -> Facts {
+    let kind = text(&message["type"]);
+    let body = &message["body"];
+    let multipart = tail(&message["multipart_type"], "OFPMP_");
+    let name = match kind.as_str() {
+        "OFPT_MULTIPART_REQUEST" => format!("{} request", multipart_name(&multipart)),
+        "OFPT_MULTIPART_REPLY" => format!("{} reply", multipart_name(&multipart)),
+        "OFPT_EXPERIMENTER" if message["exp_type"] == 2300 => "ONFT_BUNDLE_CONTROL".to_owned(),
+        "OFPT_EXPERIMENTER" => "ONFT_ROLE_STATUS".to_owned(),
+        _ => kind.clone(),
+    };
+    let mut facts: Facts = vec![("type", name), ("xid", format!("{:#x}", number(&message["xid"])))];
+    let mut add = |name: &'static str, value: String| facts.push((name, value));
+    match kind.as_str() {
+        "OFPT_ECHO_REQUEST" | "OFPT_ECHO_REPLY" => {
+            add("word", format!("{}", text(&message["data"]).len() / 2));
+        }
+        "OFPT_ERROR" => add("word", error_name(&text(&message["code"]))),
+        "OFPT_FEATURES_REPLY" => {
+            add("word", format!("dpid:{:016x}", number(&message["datapath_id"])));
+            add("word", format!("n_tables:{}", message["n_tables"]));
+            add("word", format!("n_buffers:{}", message["n_buffers"]));
+            // Bit 4 and 7 exist in other versions only; reserved bits are not printed.
+            for flag in flags_text(&message["capabilities"], "OFPC_") {
+                add(
+                    "word",
+                    if flag == "port_blocked" {
+                        "PORT_BLOCKED".to_owned()
+                    } else {
+                        flag.to_uppercase()
+                    },
+                );
+            }
+        }
+        "OFPT_GET_CONFIG_REPLY" | "OFPT_SET_CONFIG" => {
+            add("word", format!("miss_send_len={}", message["miss_send_len"]))
+        }
+        "OFPT_PACKET_IN" => {
+            add("match", match_text(&message["match"]));
+            add("word", format!("total_len={}", message["total_len"]));
+            add("word", format!("{})", tail(&message["reason"], "OFPR_").to_lowercase()));
+            add("word", format!("data_len={}", text(&message["data"]).len() / 2));
+        }
+        "OFPT_PACKET_OUT" => {
+            add("word", format!("in_port={}", port(&message["in_port"])));
+            add("actions", or_drop(actions_text(&message["actions"])));
+        }
+        "OFPT_FLOW_MOD" => {
+            add("match", match_text(&message["match"]));
+            add("actions", instructions_text(&message["instructions"]));
+            add("word", command(&tail(&message["command"], "OFPFC_")));
+            timeouts(message, ":", &mut add);
+        }
+        "OFPT_FLOW_REMOVED" => {
+            add("match", match_text(&message["match"]));
+            add("word", format!("duration{}", duration(message)));
+            add("word", format!("pkts{}", number(&message["packet_count"])));
+            add("word", format!("bytes{}", number(&message["byte_count"])));
+            add("word", format!("idle{}", message["idle_timeout"]));
+            add("word", format!("table_id={}", message["table_id"]));
+            let reason = tail(&message["reason"], "OFPRR_").to_lowercase();
+            add("word", format!("reason={}", reason.trim_end_matches("_timeout")));
+        }
+        "OFPT_GROUP_MOD" => {
+            add("word", command(&tail(&message["command"], "OFPGC_")));
+            add("group", group_text(message, "group_type"));
+        }
+        "OFPT_METER_MOD" => {
+            add("word", command(&tail(&message["command"], "OFPMC_")));
+            // Of a meter that is deleted only the number is printed.
+            let all = meter_text(message).into_iter();
+            let printed = if message["command"] == "OFPMC_DELETE" {
+                1
+            } else {
+                usize::MAX
+            };
+            all.take(printed).for_each(|word| add("word", word));
+        }
+        "OFPT_PORT_STATUS" => {
+            let reason = tail(&message["reason"], "OFPPR_");
+            add("word", format!("{}:", command(&reason)));
+            port_text(&message["desc"])
+                .into_iter()
+                .for_each(|word| add("word", word));
+        }
+        "OFPT_PORT_MOD" => {
+            add("word", format!("{}:", port(&message["port_no"])));
+            add("word", format!("addr:{}", text(&message["hw_addr"])));
+        }
+        "OFPT_ROLE_REQUEST" | "OFPT_ROLE_REPLY" => role(message, &mut add),
+        "OFPT_QUEUE_GET_CONFIG_REQUEST" => add("word", format!("port={}", port(&message["port"]))),
+        "OFPT_QUEUE_GET_CONFIG_REPLY" => {
+            // It takes the port from the queues, and so prints none when there are none.
+            if !list(&message["queues"]).is_empty() {
+                add("word", format!("port={}", port(&message["port"])));
+            }
+            for queue in list(&message["queues"]) {
+                add("word", format!("{}:", queue["queue_id"]));
+            }
+        }
+        "OFPT_MULTIPART_REQUEST" if multipart == "FLOW" || multipart == "AGGREGATE" => {
+            add("match", match_text(&body["match"]));
+        }
+        "OFPT_MULTIPART_REQUEST" => request(&multipart, body, &mut add),
+        "OFPT_MULTIPART_REPLY" => reply(&multipart, body, &mut add),
+        _ => {}
+    }
+    facts
+}
+
+fn multipart_name(kind: &str) -> String {
+    format!("OFPST_{}", kind.strip_suffix("_STATS").unwrap_or(kind))
+}
+
+fn command(name: &str) -> String {
+    name.replace("MODIFY", "MOD").replace("DELETE", "DEL")
+}
+
+fn timeouts(value: &Value, sign: &str, add: &mut impl FnMut(&'static str, String)) {
+    for (key, name) in [("idle_timeout", "idle"), ("hard_timeout", "hard")] {
+        if number(&value[key]) != 0 {
+            add("word", format!("{name}{sign}{}", value[key]));
+        }
+    }
+}
+
+fn role(message: &Value, add: &mut impl FnMut(&'static str, String)) {
+    add(
+        "word",
+        format!("role={}", renamed(&tail(&message["role"], "OFPCR_ROLE_"))),
+    );
+    // With NOCHANGE the number means nothing, and all ones mean none: neither is printed.
+    if number(&message["generation_id"]) != u64::MAX && message["role"] != "OFPCR_ROLE_NOCHANGE" {
+        add("word", format!("generation_id={}", number(&message["generation_id"])));
+    }
+}
+
+fn request(kind: &str, body: &Value, add: &mut impl FnMut(&'static str, String)) {
+    match kind {
+        "PORT_STATS" => add("word", format!("port_no={}", port(&body["port_no"]))),
+        "QUEUE" => {
+            add("word", format!("port={}", port(&body["port_no"])));
+            add("word", format!("queue={}", tail(&body["queue_id"], "OFPQ_")));
+        }
+        "GROUP" => add("word", format!("group_id={}", tail(&body["group_id"], "OFPG_"))),
+        "METER" | "METER_CONFIG" => {
+            add(
+                "word",
+                format!("meter={}", tail(&body["meter_id"], "OFPM_").to_lowercase()),
+            );
+        }
+        _ => {}
+    }
+}
+
+fn reply(kind: &str, body: &Value, add: &mut impl FnMut(&'static str, String)) {
+    match kind {
+        "DESC" => {
+            for key in ["mfr_desc", "hw_desc", "sw_desc", "serial_num", "dp_desc"] {
+                text(&body[key])
+                    .split_whitespace()
+                    .for_each(|word| add("word", word.trim_end_matches(',').to_owned()));
+            }
+        }
+        "FLOW" => {
+            for rule in list(body) {
+                add("match", match_text(&rule["match"]));
+                add("actions", instructions_text(&rule["instructions"]));
+                add("word", format!("cookie={:#x}", number(&rule["cookie"])));
+                add("word", format!("duration={}", duration(rule)));
+                add("word", format!("table={}", rule["table_id"]));
+                add("word", format!("n_packets={}", counter(&rule["packet_count"])));
+                add("word", format!("n_bytes={}", counter(&rule["byte_count"])));
+            }
+        }
+        "AGGREGATE" => {
+            for key in ["packet_count", "byte_count", "flow_count"] {
+                add("word", format!("{key}={}", number(&body[key])));
+            }
+        }
+        "TABLE" => {
+            // A table whose numbers are those of the one before is printed as "ditto".
+            let mut last = None;
+            for table in list(body) {
+                let words = [
+                    format!("active={}", table["active_count"]),
+                    format!("lookup={}", number(&table["lookup_count"])),
+                    format!("matched={}", number(&table["matched_count"])),
+                ];
+                add("word", format!("{}:", table["table_id"]));
+                if last.as_ref() != Some(&words) {
+                    words.iter().for_each(|word| add("word", word.clone()));
+                }
+                last = Some(words);
+            }
+        }
+        "PORT_STATS" => {
+            add("word", format!("{}", list(body).len()));
+            for port in list(body) {
+                add("word", format!("{}:", super::ovs_text::port(&port["port_no"])));
+                for (key, name) in [
+                    ("rx_packets", "pkts"),
+                    ("rx_bytes", "bytes"),
+                    ("rx_dropped", "drop"),
+                    ("rx_errors", "errs"),
+                    ("rx_frame_err", "frame"),
+                    ("rx_over_err", "over"),
+                    ("tx_packets", "pkts"),
+                    ("tx_bytes", "bytes"),
+                    ("tx_dropped", "drop"),
+                    ("tx_errors", "errs"),
+                ] {
+                    add("word", format!("{name}={}", counter(&port[key])));
+                }
+                add("word", format!("crc={}", counter(&port["rx_crc_err"])));
+                add("word", format!("coll={}", counter(&port["collisions"])));
+                add("word", format!("duration={}", duration(port)));
+            }
+        }
+        "QUEUE" => {
+            add("word", format!("{}", list(body).len()));
+            for queue in list(body) {
+                add("word", port(&queue["port_no"]));
+                add("word", format!("{}:", tail(&queue["queue_id"], "OFPQ_")));
+                add("word", format!("bytes={}", counter(&queue["tx_bytes"])));
+                add("word", format!("pkts={}", counter(&queue["tx_packets"])));
+                add("word", format!("errors={}", counter(&queue["tx_errors"])));
+                add("word", format!("duration={}", duration(queue)));
+            }
+        }
+        "GROUP" => {
+            for group in list(body) {
+                let mut all = format!(
+                    "group_id={},duration={},ref_count={}",
+                    group_id(&group["group_id"]),
+                    duration(group),
+                    group["ref_count"]
+                );
+                all += &format!(
+                    ",packet_count={},byte_count={}",
+                    number(&group["packet_count"]),
+                    number(&group["byte_count"])
+                );
+                for (at, bucket) in list(&group["bucket_stats"]).iter().enumerate() {
+                    // A bucket that does not count (all ones) is left out.
+                    if number(&bucket["packet_count"]) == u64::MAX {
+                        continue;
+                    }
+                    all += &format!(
+                        ",bucket{at}:packet_count={},byte_count={}",
+                        number(&bucket["packet_count"]),
+                        number(&bucket["byte_count"])
+                    );
+                }
+                add("group", all);
+            }
+        }
+        "GROUP_DESC" => list(body)
+            .iter()
+            .for_each(|group| add("group", group_text(group, "type"))),
+        "GROUP_FEATURES" => {
+            for (at, name) in ["OFPGT_ALL", "OFPGT_SELECT", "OFPGT_INDIRECT", "OFPGT_FF"]
+                .iter()
+                .enumerate()
+            {
+                if list(&body["types"]).iter().any(|kind| kind == name) {
+                    let max = number(&body["max_groups"][at]);
+                    add(
+                        "word",
+                        if max == 0 {
+                            "max_groups=0".to_owned()
+                        } else {
+                            format!("max_groups={max:#x}")
+                        },
+                    );
+                }
+            }
+        }
+        "METER" => {
+            for meter in list(body) {
+                add("word", format!("meter:{}", text(&meter["meter_id"])));
+                add("word", format!("flow_count:{}", meter["flow_count"]));
+                add("word", format!("packet_in_count:{}", number(&meter["packet_in_count"])));
+                add("word", format!("byte_in_count:{}", number(&meter["byte_in_count"])));
+                add("word", format!("duration:{}", duration(meter)));
+                for band in list(&meter["band_stats"]) {
+                    add("word", format!("packet_count:{}", number(&band["packet_band_count"])));
+                    add("word", format!("byte_count:{}", number(&band["byte_band_count"])));
+                }
+            }
+        }
+        "METER_CONFIG" => list(body)
+            .iter()
+            .flat_map(meter_text)
+            .for_each(|word| add("word", word)),
+        "METER_FEATURES" => {
+            for key in ["max_meter", "max_bands", "max_color"] {
+                add("word", format!("{key}:{}", body[key]));
+            }
+        }
+        "PORT_DESC" => list(body).iter().flat_map(port_text).for_each(|word| add("word", word)),
+        _ => {}
+    }
+}
+
+/// The same facts, from what `ovs-ofctl` printed: every match, list of actions and group
+/// in full, and of the words those that `ours` speaks of.
+pub fn theirs(printed: &str, ours: &Facts) -> Facts {
+    let (head, rest) = printed.split_once(':').unwrap_or((printed, ""));
+    let kind = head.split(" (").next().unwrap_or_default().to_owned();
+    let xid = head
+        .split("(xid=")
+        .nth(1)
+        .and_then(|tail| tail.split(')').next())
+        .unwrap_or_default();
+    let mut facts: Facts = vec![("type", kind.clone()), ("xid", xid.to_owned())];
+    let mut words: Vec<&str> = rest.split_whitespace().map(|word| word.trim_end_matches(',')).collect();
+    let mut texts: Vec<(&'static str, String)> = Vec::new();
+    for line in rest.lines() {
+        rules(&kind, line, &mut texts);
+    }
+    let mut texts = texts.into_iter();
+    for (name, wanted) in &ours[2..] {
+        if *name != "word" {
+            if let Some(text) = texts.next() {
+                facts.push(text);
+            }
+        } else if let Some(at) = words.iter().position(|word| word == wanted) {
+            facts.push(("word", words.swap_remove(at).to_owned()));
+        } else {
+            facts.push(("word", format!("(no such word in {printed:?})")));
+        }
+    }
+    facts.extend(texts);
+    facts
+}
+
+/// The matches, actions and groups of one line.
+fn rules(kind: &str, line: &str, texts: &mut Vec<(&'static str, String)>) {
+    let actions = |line: &str| {
+        let all = line.split_once("actions=").map_or("", |(_, actions)| actions);
+        all.split(' ').next().unwrap_or_default().to_owned()
+    };
+    let fields = |text: &str| {
+        let fields = text
+            .split(',')
+            .filter(|field| !field.is_empty() && !field.starts_with("priority="));
+        sorted(fields.map(str::to_owned).collect())
+    };
+    match kind {
+        "OFPT_FLOW_MOD" => {
+            let head = line.split_once(" actions=").map_or(line, |(head, _)| head);
+            let other = ["table:", "cookie:", "idle:", "hard:", "buf:", "out_port:", "out_group:"];
+            let flags = [
+                "send_flow_rem",
+                "check_overlap",
+                "reset_counts",
+                "no_packet_counts",
+                "no_byte_counts",
+            ];
+            let text = head
+                .split_whitespace()
+                .skip(1)
+                .find(|word| !other.iter().any(|other| word.starts_with(other)) && !flags.contains(word));
+            texts.push(("match", fields(text.unwrap_or_default())));
+            texts.push(("actions", actions(line)));
+        }
+        "OFPT_FLOW_REMOVED" => texts.push(("match", fields(line.split("reason=").next().unwrap_or_default().trim()))),
+        "OFPT_PACKET_IN" => {
+            if let Some((head, _)) = line.split_once(" (via ") {
+                let text = head
+                    .split_once("total_len=")
+                    .and_then(|(_, tail)| tail.split_once(' '))
+                    .map_or("", |(_, text)| text);
+                texts.push(("match", fields(text.trim())));
+            }
+        }
+        "OFPT_PACKET_OUT" if line.contains("actions=") => texts.push(("actions", actions(line))),
+        "OFPST_FLOW request" | "OFPST_AGGREGATE request" => {
+            let other = ["out_port=", "table=", "flags="];
+            let text = line
+                .split_whitespace()
+                .find(|word| !other.iter().any(|other| word.starts_with(other)));
+            texts.push(("match", fields(text.unwrap_or_default())));
+        }
+        "OFPST_FLOW reply" => {
+            if let Some((head, _)) = line.split_once(" actions=") {
+                texts.push(("match", fields(head.rsplit(' ').next().unwrap_or_default())));
+                texts.push(("actions", actions(line)));
+            }
+        }
+        "OFPT_GROUP_MOD" | "OFPST_GROUP_DESC reply" | "OFPST_GROUP reply" => {
+            if let Some(at) = line.find("group_id=") {
+                texts.push(("group", line[at..].to_owned()));
+            }
+        }
+        _ => {}
+    }
+}
