@@ -1,0 +1,141 @@
+//! `skerry switch ls|show`.
+
+use clap::Subcommand;
+use skerry_bus::SwitchId;
+use skerry_bus::api::{RefusedView, SwitchView};
+use skerry_bus::presence::RegionPresence;
+
+use crate::failure::Failure;
+use crate::output::{Output, name, pairs, table};
+use crate::rest::{Router, path};
+use crate::utc;
+
+/// Commands about switches.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Switches and where they are reached
+    Ls {
+        /// Connections that were refused instead, and why
+        #[arg(long)]
+        refused: bool,
+    },
+    /// One switch: regions, ports, what is applied
+    Show {
+        /// Its id, such as 0x1
+        switch: SwitchId,
+    },
+}
+
+/// Runs one.
+pub fn run(command: Command, router: &Router, out: &Output) -> Result<(), Failure> {
+    match command {
+        Command::Ls { refused: false } => ls(router, out),
+        Command::Ls { refused: true } => refused(router, out),
+        Command::Show { switch } => show(switch, router, out),
+    }
+}
+
+fn ls(router: &Router, out: &Output) -> Result<(), Failure> {
+    let (document, switches) = router.get::<Vec<SwitchView>>("/v2/switches")?;
+    out.print(&document, || {
+        table(
+            &[
+                "SWITCH", "STATE", "ACTIVE", "TERM", "REGIONS", "PORTS", "APPLIED", "SOFTWARE",
+            ],
+            switches.iter().map(|s| {
+                let regions: Vec<String> = s.availability.iter().map(|r| r.region.to_string()).collect();
+                vec![
+                    s.switch_id.to_string(),
+                    s.state.clone(),
+                    s.active_region.as_ref().map(|r| r.to_string()).unwrap_or_default(),
+                    s.term.to_string(),
+                    regions.join(","),
+                    format!("{} of {} up", s.ports.iter().filter(|p| p.up).count(), s.ports.len()),
+                    applied(s),
+                    s.description.software.clone(),
+                ]
+            }),
+        )
+    })
+}
+
+fn applied(s: &SwitchView) -> String {
+    if !s.apply_error.is_empty() {
+        format!("{} of {}: {}", s.generation_applied, s.generation_wanted, s.apply_error)
+    } else if s.generation_applied == s.generation_wanted {
+        s.generation_applied.to_string()
+    } else {
+        format!("{} of {}", s.generation_applied, s.generation_wanted)
+    }
+}
+
+fn refused(router: &Router, out: &Output) -> Result<(), Failure> {
+    let (document, refused) = router.get::<Vec<RefusedView>>("/v2/switches/refused")?;
+    out.print(&document, || {
+        table(
+            &["ADDRESS", "SWITCH", "REGION", "TIMES", "LAST", "REASON"],
+            refused.iter().map(|r| {
+                vec![
+                    r.address.clone(),
+                    r.switch_id.map(|s| s.to_string()).unwrap_or_default(),
+                    r.region.to_string(),
+                    r.times.to_string(),
+                    utc::text(r.at_ms),
+                    r.reason.clone(),
+                ]
+            }),
+        )
+    })
+}
+
+fn show(switch: SwitchId, router: &Router, out: &Output) -> Result<(), Failure> {
+    let (document, s) = router.get::<SwitchView>(&path(&["v2", "switches", &switch.to_string()]))?;
+    out.print(&document, || {
+        let mut text = pairs([
+            ("switch", s.switch_id.to_string()),
+            ("state", s.state.clone()),
+            (
+                "active",
+                s.active_region.as_ref().map(|r| r.to_string()).unwrap_or_default(),
+            ),
+            ("term", s.term.to_string()),
+            ("applied", applied(&s)),
+            ("manufacturer", s.description.manufacturer.clone()),
+            ("hardware", s.description.hardware.clone()),
+            ("software", s.description.software.clone()),
+            ("serial number", s.description.serial_number.clone()),
+            ("openflow", s.description.openflow.clone()),
+        ]);
+        text.push('\n');
+        text.push_str(&connections(&s.availability));
+        text.push('\n');
+        text.push_str(&table(
+            &["PORT", "NAME", "STATE", "KBIT/S"],
+            s.ports.iter().map(|p| {
+                vec![
+                    p.port.to_string(),
+                    p.name.clone(),
+                    if p.up { "up" } else { "down" }.to_owned(),
+                    p.speed_kbps.to_string(),
+                ]
+            }),
+        ));
+        text
+    })
+}
+
+fn connections(availability: &[RegionPresence]) -> String {
+    table(
+        &["REGION", "ROLE", "MODE", "ACTIVE", "ADDRESS", "UPTIME S"],
+        availability.iter().map(|r| {
+            vec![
+                r.region.to_string(),
+                name(&r.role),
+                name(&r.mode),
+                if r.active { "yes" } else { "no" }.to_owned(),
+                r.ip.clone(),
+                (r.uptime / 1_000).to_string(),
+            ]
+        }),
+    )
+}
