@@ -6,6 +6,7 @@
 //! and [`pipeline`] and [`walk`](mod@walk) show what becomes of a packet. Design sections 6 and 8 decide.
 
 pub mod exit;
+pub mod frame;
 pub mod graph;
 pub mod intent;
 pub mod layout;
