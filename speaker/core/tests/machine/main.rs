@@ -1,0 +1,10 @@
+//! The composed speaker against model switches, in virtual time: whole exchanges from bytes to messages of the contract.
+#![allow(clippy::unwrap_used)] // a test that meets `None` has failed
+
+mod bus;
+mod handshake;
+mod lanes;
+mod links;
+mod model;
+mod roles;
+mod world;
