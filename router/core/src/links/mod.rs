@@ -14,6 +14,7 @@ use skerry_bus::event::direction_digest;
 use skerry_bus::service::LinkStatus;
 use skerry_bus::{LinkId, PortNo, PortRef, Region, RegionEvent, RegionEventBody, SwitchId, SwitchState, Term};
 
+use crate::due::Due;
 use pulse::Pulses;
 use way::{Way, WayState};
 
@@ -178,8 +179,7 @@ pub struct Links {
     /// Ends of links whose port is down or gone.
     ports_down: BTreeSet<PortRef>,
     asked: BTreeMap<SwitchId, Instant>,
-    due: BTreeSet<(Instant, LinkId)>,
-    due_of: BTreeMap<LinkId, Instant>,
+    due: Due<LinkId>,
     refused: u64,
     outputs: VecDeque<Output>,
 }
@@ -194,8 +194,7 @@ impl Links {
             by_port: BTreeMap::new(),
             ports_down: BTreeSet::new(),
             asked: BTreeMap::new(),
-            due: BTreeSet::new(),
-            due_of: BTreeMap::new(),
+            due: Due::new(),
             refused: 0,
             outputs: VecDeque::new(),
         }
@@ -511,9 +510,7 @@ impl Links {
                 }
             }
         }
-        if let Some(at) = self.due_of.remove(&id) {
-            self.due.remove(&(at, id));
-        }
+        self.due.set(id, None);
     }
 
     /// Ends of links at a switch, with their links.
@@ -528,23 +525,17 @@ impl Links {
     }
 
     fn note_due(&mut self, id: LinkId) {
-        if let Some(at) = self.due_of.remove(&id) {
-            self.due.remove(&(at, id));
-        }
         let Some(link) = self.links.get(&id) else { return };
         let forget = (link.status != Some(LinkStatus::Up)).then(|| link.since + self.config.forget);
         let expected = [&link.to_a, &link.to_b]
             .into_iter()
             .filter_map(|way| way.expected_until(&self.config));
-        if let Some(at) = forget.into_iter().chain(expected).min() {
-            self.due.insert((at, id));
-            self.due_of.insert(id, at);
-        }
+        self.due.set(id, forget.into_iter().chain(expected).min());
     }
 
     /// The time has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some((_, id)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
+        for id in self.due.take(now) {
             self.overdue(now, id);
         }
         self.asked.retain(|_, at| now < *at + ASK_MIN);
@@ -588,7 +579,7 @@ impl Links {
         let (at, id) = self.due.first()?;
         let up = self.links.get(id).is_some_and(|l| l.status == Some(LinkStatus::Up));
         Some((
-            *at,
+            at,
             if up {
                 "link is not seen again"
             } else {

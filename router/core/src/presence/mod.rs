@@ -22,6 +22,7 @@ use skerry_bus::{
     Term, VirtualEventBody,
 };
 
+use crate::due::Due;
 use crate::liveness::{self, Ignored, Liveness};
 use switch::{Fact, World};
 
@@ -152,9 +153,8 @@ pub struct PresenceMachine {
     config: Config,
     liveness: Liveness,
     switches: BTreeMap<SwitchId, Switch>,
-    /// When each switch wants to be woken, and the same the other way round.
-    due: BTreeSet<(Instant, SwitchId)>,
-    due_of: BTreeMap<SwitchId, Instant>,
+    /// When each switch wants to be woken.
+    due: Due<SwitchId>,
     snapshots: BTreeMap<(Region, i32), OpenSnapshot>,
     outputs: VecDeque<Output>,
 }
@@ -167,8 +167,7 @@ impl PresenceMachine {
             liveness: Liveness::new(config.liveness.clone(), now),
             config,
             switches: BTreeMap::new(),
-            due: BTreeSet::new(),
-            due_of: BTreeMap::new(),
+            due: Due::new(),
             snapshots: BTreeMap::new(),
             outputs: VecDeque::new(),
         }
@@ -397,13 +396,7 @@ impl PresenceMachine {
         };
         let result = what(switch, &mut world);
         let due = switch.due(&self.config, &self.liveness);
-        if let Some(before) = self.due_of.remove(&id) {
-            self.due.remove(&(before, id));
-        }
-        if let Some(due) = due {
-            self.due.insert((due, id));
-            self.due_of.insert(id, due);
-        }
+        self.due.set(id, due);
         result
     }
 
@@ -481,12 +474,9 @@ impl PresenceMachine {
         self.liveness.handle_timeout(now);
         // Nothing was read, so there is no verdict.
         let _ = self.drain_liveness(now);
-        while let Some((_, id)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
+        for id in self.due.take(now) {
             if self.switches.get(&id).is_some_and(|s| s.is_over(now, &self.config)) {
                 self.switches.remove(&id);
-                if let Some(at) = self.due_of.remove(&id) {
-                    self.due.remove(&(at, id));
-                }
                 self.outputs.push_back(Output::Forget(id));
                 continue;
             }
@@ -494,10 +484,6 @@ impl PresenceMachine {
                 switch.handle_timeout(w);
                 true
             });
-            if self.due_of.get(&id).is_some_and(|at| *at <= now) {
-                // A switch always leaves the state whose time was over; this only makes an endless loop impossible.
-                break;
-            }
         }
     }
 
@@ -510,7 +496,7 @@ impl PresenceMachine {
                 Some(switch::Standing::Held { .. }) => "fail-back",
                 Some(switch::Standing::Pausing { .. }) => "role is claimed again",
             };
-            (*at, why)
+            (at, why)
         });
         self.liveness.poll_timeout().into_iter().chain(switch).min()
     }

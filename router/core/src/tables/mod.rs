@@ -3,11 +3,18 @@
 //! Each owner's objects are absolute; the switch's desired state is their union. It is sent to the active region with a generation, one
 //! message at a time, until the region says it is applied. This machine does not know flows, rules' meaning or roles.
 
+mod object;
+mod table;
+mod union;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use skerry_bus::objects::{ObjectKeys, Objects};
 use skerry_bus::reply::{Cause, CommandResult};
-use skerry_bus::{BrokerClock, Command, CorrelationId, Generation, Region, RegionEvent, SwitchId, Term};
+use crate::due::Due;
+use skerry_bus::{BrokerClock, Command, CorrelationId, Generation, Region, RegionEvent, RegionEventBody, SwitchId, Term};
+use table::{Table, World};
 
 /// Who wants objects: `flow:<id>`, `service`, `commands`.
 pub type Owner = String;
@@ -28,10 +35,23 @@ pub struct Config {
     pub pause_max: Duration,
 }
 
+impl Config {
+    /// Defaults.
+    pub fn new(owner_epoch: u64) -> Self {
+        Config {
+            owner_epoch,
+            deadline: Duration::from_secs(10),
+            pause_min: Duration::from_millis(200),
+            pause_max: Duration::from_secs(30),
+        }
+    }
+}
+
 /// What the machine is told.
 #[derive(Debug, Clone)]
 pub enum Input {
-    /// An owner's objects on a switch become these; empty ones end the ownership.
+    /// An owner's objects on a switch become these; empty ones end the ownership. After a restart all owners come
+    /// before the first `Active`, or what is missing is taken from the switches.
     SetOwner {
         /// The switch.
         switch: SwitchId,
@@ -140,3 +160,119 @@ pub enum Output {
         result: CommandResult,
     },
 }
+
+/// The machine.
+#[derive(Debug)]
+pub struct Tables {
+    config: Config,
+    clock: Option<BrokerClock>,
+    tables: BTreeMap<SwitchId, Table>,
+    due: Due<SwitchId>,
+    sent: u64,
+    outputs: VecDeque<Output>,
+}
+
+impl Tables {
+    /// Nothing is wanted anywhere.
+    pub fn new(config: Config, _now: Instant) -> Self {
+        Tables {
+            config,
+            clock: None,
+            tables: BTreeMap::new(),
+            due: Due::new(),
+            sent: 0,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Generation wanted on a switch, and the one that its active region is known to hold.
+    pub fn generations(&self, switch: SwitchId) -> (Generation, Option<Generation>) {
+        self.tables
+            .get(&switch)
+            .map_or((Generation(0), None), |t| (t.generation(), t.held()))
+    }
+
+    /// Everything that shall stand on a switch.
+    pub fn wanted(&self, switch: SwitchId) -> Objects {
+        self.tables.get(&switch).map(Table::wanted).unwrap_or_default()
+    }
+
+    /// What one owner has on a switch.
+    pub fn owned_by(&self, switch: SwitchId, owner: &str) -> Objects {
+        self.tables
+            .get(&switch)
+            .map(|t| t.owned_by(owner))
+            .unwrap_or_default()
+    }
+
+    /// Take an input.
+    pub fn handle_input(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::SetOwner { switch, owner, objects } => {
+                self.touch(now, switch, |t, w| t.set_owner(w, owner, objects));
+            }
+            Input::Edit {
+                correlation_id,
+                switch,
+                put,
+                remove,
+                deadline,
+            } => self.touch(now, switch, |t, w| t.edit(w, correlation_id, put, remove, deadline)),
+            Input::Restored { switch, generation } => self.touch(now, switch, |t, _| t.restored(generation)),
+            Input::Active { switch, region, term } => {
+                let active = region.map(|region| (region, term));
+                self.touch(now, switch, |t, w| t.active(w, active));
+            }
+            Input::Event(event) => {
+                if let (RegionEventBody::CommandResult { result }, Some(id)) = (&event.body, &event.correlation_id)
+                    && let Some(switch) = result.switch
+                    && self.tables.contains_key(&switch)
+                {
+                    self.touch(now, switch, |t, w| t.answered(w, &event.region, id, result));
+                }
+            }
+            Input::Clock(clock) => {
+                let first = self.clock.replace(clock).is_none();
+                if first {
+                    for switch in self.tables.keys().copied().collect::<Vec<_>>() {
+                        self.touch(now, switch, |t, w| t.handle_timeout(w));
+                    }
+                }
+            }
+            Input::Owner(owner_epoch) => self.config.owner_epoch = owner_epoch,
+        }
+    }
+
+    fn touch(&mut self, now: Instant, switch: SwitchId, what: impl FnOnce(&mut Table, &mut World)) {
+        let table = self.tables.entry(switch).or_insert_with(|| Table::new(switch));
+        let mut world = World {
+            now,
+            config: &self.config,
+            clock: self.clock,
+            sent: &mut self.sent,
+            out: &mut self.outputs,
+        };
+        what(table, &mut world);
+        self.due.set(switch, table.due());
+    }
+
+    /// The time has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for switch in self.due.take(now) {
+            self.touch(now, switch, |t, w| t.handle_timeout(w));
+        }
+    }
+
+    /// When to wake it, and why.
+    pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        self.due.first().map(|(at, _)| (at, "desired state is not applied"))
+    }
+
+    /// What it decided.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests;

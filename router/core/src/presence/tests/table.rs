@@ -101,7 +101,7 @@ const INPUTS: [(&str, Give); 20] = [
         r.change("west", master(state(7), term + 5));
     }),
     ("time", |r| {
-        let (at, _) = r.machine.due.first().copied().map_or((r.now(), ()), |(at, _)| (at, ()));
+        let at = r.machine.due.first().map_or(r.now(), |(at, _)| at);
         r.run(at.saturating_duration_since(r.t0).as_millis() as u64);
     }),
 ];

@@ -1,0 +1,552 @@
+//! The desired state of one switch, and how far it is applied.
+//!
+//! ```text
+//!            wanted and a region is active            applied
+//! Settled ------------------------------------> Sent ---------> Settled
+//!    ^                                           | |
+//!    +---- another region, or none --------------+ | rejected, failed, no answer
+//!    ^                                             v
+//!    +--------------- pause over --------------- Pausing
+//! ```
+//!
+//! | input | settled | sent | pausing |
+//! | --- | --- | --- | --- |
+//! | a change | sent, as a delta if the region holds the last one | waits, coalesces into the next | waits |
+//! | another region or term | sent whole | sent whole, the old answer is nobody's | sent whole |
+//! | no region | waits | settled, waits | settled, waits |
+//! | applied, for what was sent | – | settled, and the next if there is one | – |
+//! | rejected for its base | – | sent whole, at once | – |
+//! | an object was refused | – | the change that brought it is taken back, sent whole; else pausing | – |
+//! | superseded by a larger generation | – | ours becomes larger, sent whole | – |
+//! | any other end | – | pausing | – |
+//! | time | – | as no answer: pausing | sent whole |
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use skerry_bus::reply::{Cause, CommandResult, Outcome};
+use skerry_bus::{
+    BrokerClock, Command, CommandBody, CorrelationId, DesiredChange, Generation, Region, SwitchId, Term,
+};
+
+use super::object::{Key, flat, keys, object_keys, objects};
+use super::union::{Undo, Union};
+use super::{COMMANDS, Config, Output, Owner};
+use skerry_bus::objects::{ObjectKeys, Objects};
+
+/// Changes of one switch that are not applied yet. Beyond that edits are refused as busy; owners' changes never are,
+/// because there is at most one operation per owner.
+const EDITS_MAX: usize = 1_024;
+/// The answer to a command may arrive this much after its deadline.
+const ANSWER_GRACE: Duration = Duration::from_millis(500);
+/// The name under which the router's own commands are answered.
+const REQUESTER: &str = "router-tables";
+
+/// What a table looks at besides itself, and where its decisions go.
+pub(super) struct World<'a> {
+    pub now: Instant,
+    pub config: &'a Config,
+    pub clock: Option<BrokerClock>,
+    /// Counts the commands: no two have the same correlation id.
+    pub sent: &'a mut u64,
+    pub out: &'a mut VecDeque<Output>,
+}
+
+#[derive(Debug)]
+enum State {
+    Settled,
+    Sent {
+        correlation_id: CorrelationId,
+        generation: Generation,
+        whole: bool,
+        until: Instant,
+    },
+    Pausing {
+        until: Instant,
+    },
+}
+
+/// A change that is not known to be applied.
+#[derive(Debug)]
+struct Change {
+    owner: Owner,
+    undo: Undo,
+    /// The first generation that has it.
+    generation: Generation,
+    edit: Option<Edit>,
+}
+
+#[derive(Debug)]
+struct Edit {
+    correlation_id: CorrelationId,
+    deadline: Instant,
+}
+
+#[derive(Debug)]
+pub(super) struct Table {
+    switch: SwitchId,
+    union: Union,
+    generation: Generation,
+    /// The largest that was told to be stored.
+    stored: Generation,
+    /// The largest that was sent to anybody.
+    sent: Generation,
+    active: Option<(Region, Term)>,
+    /// What the active region is known to hold.
+    held: Option<Generation>,
+    /// Keys that changed since `held`, or since what is sent.
+    dirty: BTreeSet<Key>,
+    changes: Vec<Change>,
+    failures: u32,
+    state: State,
+}
+
+impl Table {
+    pub(super) fn new(switch: SwitchId) -> Self {
+        Table {
+            switch,
+            union: Union::default(),
+            generation: Generation(0),
+            stored: Generation(0),
+            sent: Generation(0),
+            active: None,
+            held: None,
+            dirty: BTreeSet::new(),
+            changes: Vec::new(),
+            failures: 0,
+            state: State::Settled,
+        }
+    }
+
+    pub(super) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// The generation the active region is known to hold.
+    pub(super) fn held(&self) -> Option<Generation> {
+        self.held
+    }
+
+    pub(super) fn wanted(&self) -> Objects {
+        objects(self.union.objects())
+    }
+
+    pub(super) fn owned_by(&self, owner: &str) -> Objects {
+        objects(self.union.owner(owner).into_iter().flat_map(|o| o.values()))
+    }
+
+    pub(super) fn due(&self) -> Option<Instant> {
+        let state = match &self.state {
+            State::Settled => None,
+            State::Sent { until, .. } | State::Pausing { until } => Some(*until),
+        };
+        let edits = self.changes.iter().filter_map(|c| c.edit.as_ref()).map(|e| e.deadline);
+        state.into_iter().chain(edits).min()
+    }
+
+    pub(super) fn restored(&mut self, generation: Generation) {
+        self.stored = self.stored.max(generation);
+        if generation >= self.generation {
+            // What is wanted now may be something else than what had this number.
+            self.generation = match self.union.has_owners() {
+                true => generation.next(),
+                false => generation,
+            };
+        }
+    }
+
+    pub(super) fn set_owner(&mut self, w: &mut World, owner: Owner, wanted: Objects) {
+        let change = self.union.change_to(&owner, flat(wanted));
+        if let Some(conflict) = self.union.conflict(&owner, &change) {
+            let reason = format!("{} of {owner} is not the one that {} has", conflict.key, conflict.owner);
+            w.out.push_back(Output::OwnerRefused {
+                switch: self.switch,
+                owner,
+                reason,
+            });
+            return;
+        }
+        self.change(owner.clone(), change, None);
+        w.out.push_back(Output::OwnerSet {
+            switch: self.switch,
+            owner,
+            generation: self.generation,
+        });
+        self.tell_if_held(w);
+        self.proceed(w);
+    }
+
+    pub(super) fn edit(
+        &mut self,
+        w: &mut World,
+        correlation_id: CorrelationId,
+        put: Objects,
+        remove: ObjectKeys,
+        deadline: Instant,
+    ) {
+        let refusal = |cause| CommandResult {
+            switch: Some(self.switch),
+            outcome: Outcome::Rejected,
+            cause: Some(cause),
+            generation: None,
+            messages: 0,
+        };
+        let removed = keys(remove);
+        let mine = self.union.owner(COMMANDS);
+        let strange = removed
+            .iter()
+            .filter(|key| !mine.is_some_and(|m| m.contains_key(key)))
+            .find_map(|key| Some((key, self.union.other_owner(COMMANDS, key)?)));
+        let mut change: Undo = removed.iter().map(|key| (key.clone(), None)).collect();
+        change.extend(flat(put).into_iter().map(|(key, object)| (key, Some(object))));
+        let result = if self.changes.len() >= EDITS_MAX {
+            Some(refusal(Cause::Busy))
+        } else if let Some((key, owner)) = strange {
+            let detail = format!("remove: {key} belongs to {owner}");
+            Some(refusal(Cause::Malformed { detail }))
+        } else {
+            self.union.conflict(COMMANDS, &change).map(|c| {
+                let detail = format!("put: {} is not the one that {} has", c.key, c.owner);
+                refusal(Cause::Malformed { detail })
+            })
+        };
+        if let Some(result) = result {
+            w.out.push_back(Output::Edited { correlation_id, result });
+            return;
+        }
+        self.change(
+            COMMANDS.to_owned(),
+            change,
+            Some(Edit {
+                correlation_id,
+                deadline,
+            }),
+        );
+        self.tell_if_held(w);
+        self.proceed(w);
+    }
+
+    fn change(&mut self, owner: Owner, change: Undo, edit: Option<Edit>) {
+        let (undo, touched) = self.union.apply(&owner, change);
+        if !touched.is_empty() {
+            self.generation = self.generation.next();
+            self.dirty.extend(touched);
+        }
+        // Even what changes nothing waits until the generation that has it is applied.
+        if !undo.is_empty() || edit.is_some() {
+            self.changes.push(Change {
+                owner,
+                undo,
+                generation: self.generation,
+                edit,
+            });
+        }
+    }
+
+    /// What is asked for stands already.
+    fn tell_if_held(&mut self, w: &mut World) {
+        let nothing_ever = self.generation == Generation(0) && !self.union.has_owners();
+        if self.held == Some(self.generation) || nothing_ever {
+            self.applied(w, self.generation, 0);
+        }
+    }
+
+    pub(super) fn active(&mut self, w: &mut World, active: Option<(Region, Term)>) {
+        if self.active == active {
+            return;
+        }
+        self.active = active;
+        self.held = None;
+        self.failures = 0;
+        self.state = State::Settled;
+        self.proceed(w);
+    }
+
+    /// A region answered one of our commands.
+    pub(super) fn answered(&mut self, w: &mut World, region: &Region, id: &CorrelationId, result: &CommandResult) {
+        let State::Sent {
+            correlation_id,
+            generation,
+            whole,
+            ..
+        } = &self.state
+        else {
+            return;
+        };
+        let (generation, whole) = (*generation, *whole);
+        if correlation_id != id || self.active.as_ref().map(|a| &a.0) != Some(region) {
+            return;
+        }
+        self.state = State::Settled;
+        let cause = result.cause.clone();
+        match (result.outcome, cause) {
+            (Outcome::Applied, _) => {
+                self.failures = 0;
+                self.held = Some(generation);
+                self.applied(w, generation, result.messages);
+            }
+            (Outcome::Rejected, Some(Cause::Base { .. })) if !whole => self.held = None,
+            (Outcome::Superseded, Some(Cause::Newer { generation: newer })) if newer >= self.generation => {
+                // Somebody counted further than we remember.
+                self.held = None;
+                self.generation = newer.next();
+                for change in &mut self.changes {
+                    change.generation = self.generation;
+                }
+            }
+            (outcome, cause) => {
+                let cause = cause.unwrap_or(Cause::NoBarrier);
+                self.failed(w, generation, cause, outcome);
+            }
+        }
+        self.proceed(w);
+    }
+
+    fn applied(&mut self, w: &mut World, generation: Generation, messages: u32) {
+        w.out.push_back(Output::Applied {
+            switch: self.switch,
+            generation,
+        });
+        let (done, open) = std::mem::take(&mut self.changes)
+            .into_iter()
+            .partition(|c| c.generation <= generation);
+        self.changes = open;
+        for edit in done.into_iter().filter_map(|c: Change| c.edit) {
+            w.out.push_back(Output::Edited {
+                correlation_id: edit.correlation_id,
+                result: CommandResult {
+                    switch: Some(self.switch),
+                    outcome: Outcome::Applied,
+                    cause: None,
+                    generation: Some(generation),
+                    messages,
+                },
+            });
+        }
+    }
+
+    fn failed(&mut self, w: &mut World, generation: Generation, cause: Cause, outcome: Outcome) {
+        self.held = None;
+        self.failures = self.failures.saturating_add(1);
+        let withdrawn = match guilt(&cause) {
+            Some(text) => self.withdraw_guilty(w, generation, text, &cause, outcome),
+            None => Vec::new(),
+        };
+        if withdrawn.is_empty() {
+            let pause = w.config.pause_min * 2u32.saturating_pow((self.failures - 1).min(16));
+            self.state = State::Pausing {
+                until: w.now + pause.min(w.config.pause_max),
+            };
+        }
+        w.out.push_back(Output::ApplyFailed {
+            switch: self.switch,
+            generation,
+            cause,
+            certain: outcome != Outcome::Failed,
+            withdrawn,
+        });
+    }
+
+    /// Take back the change that brought the object which `text` names; all of them if it names none. A change whose
+    /// generation was not sent yet is innocent.
+    fn withdraw_guilty(
+        &mut self,
+        w: &mut World,
+        sent: Generation,
+        text: &str,
+        cause: &Cause,
+        outcome: Outcome,
+    ) -> Vec<Owner> {
+        let was_sent = |c: &&Change| c.generation <= sent;
+        let owners: BTreeSet<Owner> = if text.is_empty() {
+            self.changes.iter().filter(was_sent).map(|c| c.owner.clone()).collect()
+        } else {
+            // The longest name that fits, and of several changes of that object the last.
+            let mentioned = |c: &Change| c.undo.keys().filter_map(|k| k.mentioned_in(text)).max();
+            self.changes
+                .iter()
+                .filter(was_sent)
+                .filter_map(|c| Some((mentioned(c)?, c)))
+                .max_by_key(|(length, _)| *length)
+                .map(|(_, c)| c.owner.clone())
+                .into_iter()
+                .collect()
+        };
+        let result = CommandResult {
+            switch: Some(self.switch),
+            outcome,
+            cause: Some(cause.clone()),
+            generation: None,
+            messages: 0,
+        };
+        for owner in &owners {
+            let from = self.changes.iter().position(|c| {
+                c.owner == *owner && (text.is_empty() || c.undo.keys().any(|k| k.mentioned_in(text).is_some()))
+            });
+            self.withdraw_from(w, owner, from.unwrap_or(0), &result);
+        }
+        owners.into_iter().collect()
+    }
+
+    /// Undo an owner's changes, the newest first, down to the one at this index. Later edits of commands that have nothing
+    /// to do with it stay.
+    fn withdraw_from(&mut self, w: &mut World, owner: &str, from: usize, result: &CommandResult) {
+        let guilty: BTreeSet<Key> = match self.changes.get(from) {
+            Some(change) => change.undo.keys().cloned().collect(),
+            None => return,
+        };
+        let mut at = self.changes.len();
+        while at > from {
+            at -= 1;
+            let change = &self.changes[at];
+            let related = owner != COMMANDS || at == from || change.undo.keys().any(|key| guilty.contains(key));
+            if change.owner != owner || !related {
+                continue;
+            }
+            let change = self.changes.remove(at);
+            let mut undo = change.undo;
+            while let Some(conflict) = self.union.conflict(owner, &undo) {
+                // Somebody else has it by now; the owner does not get it back.
+                undo.remove(&conflict.key);
+            }
+            let (_, touched) = self.union.apply(owner, undo);
+            self.dirty.extend(touched);
+            if let Some(edit) = change.edit {
+                w.out.push_back(Output::Edited {
+                    correlation_id: edit.correlation_id,
+                    result: result.clone(),
+                });
+            }
+        }
+        self.generation = self.generation.next();
+    }
+
+    pub(super) fn handle_timeout(&mut self, w: &mut World) {
+        match &self.state {
+            State::Sent { until, generation, .. } if w.now >= *until => {
+                let generation = *generation;
+                self.state = State::Settled;
+                self.failed(w, generation, Cause::NoBarrier, Outcome::Failed);
+            }
+            State::Pausing { until } if w.now >= *until => self.state = State::Settled,
+            State::Settled | State::Sent { .. } | State::Pausing { .. } => {}
+        }
+        self.late_edits(w);
+        self.proceed(w);
+    }
+
+    fn late_edits(&mut self, w: &mut World) {
+        while let Some(at) = self
+            .changes
+            .iter()
+            .position(|c| c.edit.as_ref().is_some_and(|e| w.now >= e.deadline))
+        {
+            let mut result = CommandResult {
+                switch: Some(self.switch),
+                outcome: Outcome::Failed,
+                cause: Some(Cause::NoBarrier),
+                generation: None,
+                messages: 0,
+            };
+            if self.changes[at].generation <= self.sent {
+                // Sent, and not confirmed: it stays wanted, the answer says what is known.
+                if let Some(edit) = self.changes[at].edit.take() {
+                    w.out.push_back(Output::Edited {
+                        correlation_id: edit.correlation_id,
+                        result,
+                    });
+                }
+            } else {
+                result.outcome = Outcome::Expired;
+                result.cause = Some(Cause::Deadline);
+                self.withdraw_from(w, COMMANDS, at, &result);
+            }
+        }
+    }
+
+    /// Send what is wanted and not held, if that is possible now.
+    fn proceed(&mut self, w: &mut World) {
+        let State::Settled = self.state else { return };
+        let (Some((region, term)), Some(clock)) = (&self.active, w.clock) else {
+            return;
+        };
+        // Nobody ever wanted anything here: an empty table would only take away what others put.
+        if self.held == Some(self.generation) || (self.generation == Generation(0) && !self.union.has_owners()) {
+            return;
+        }
+        *w.sent += 1;
+        let name = format!("desired.{}.{}.{}", w.config.owner_epoch, w.sent, self.switch);
+        let Ok(correlation_id) = name.parse::<CorrelationId>() else {
+            // 50 characters of ASCII are one.
+            return;
+        };
+        let dirty = std::mem::take(&mut self.dirty);
+        let change = match self.held {
+            Some(base) => DesiredChange::Delta {
+                base,
+                put: objects(dirty.iter().filter_map(|key| self.union.get(key))),
+                remove: object_keys(dirty.iter().filter(|key| self.union.get(key).is_none())),
+            },
+            None => DesiredChange::Snapshot { objects: self.wanted() },
+        };
+        if self.generation > self.stored {
+            self.stored = self.generation;
+            w.out.push_back(Output::Generation {
+                switch: self.switch,
+                generation: self.generation,
+            });
+        }
+        self.sent = self.sent.max(self.generation);
+        w.out.push_back(Output::Send {
+            region: region.clone(),
+            command: Box::new(Command {
+                correlation_id: correlation_id.clone(),
+                requester: REQUESTER.to_owned(),
+                deadline_ms: clock.at(w.now + w.config.deadline),
+                owner_epoch: Some(w.config.owner_epoch),
+                region: Some(region.clone()),
+                body: CommandBody::Desired {
+                    switch: self.switch,
+                    term: *term,
+                    generation: self.generation,
+                    change,
+                },
+            }),
+        });
+        self.state = State::Sent {
+            correlation_id,
+            generation: self.generation,
+            whole: self.held.is_none(),
+            until: w.now + w.config.deadline + ANSWER_GRACE,
+        };
+    }
+
+    #[cfg(test)]
+    pub(super) fn state(&self) -> &'static str {
+        match self.state {
+            State::Settled => "settled",
+            State::Sent { .. } => "sent",
+            State::Pausing { .. } => "pausing",
+        }
+    }
+}
+
+/// The text that names the guilty object, if the cause says that an object is guilty.
+fn guilt(cause: &Cause) -> Option<&str> {
+    match cause {
+        Cause::Malformed { detail } => Some(detail),
+        Cause::Foreign { object } | Cause::SwitchError { object, .. } => Some(object),
+        Cause::Unknown
+        | Cause::UnknownSwitch
+        | Cause::NoRole { .. }
+        | Cause::Busy
+        | Cause::Base { .. }
+        | Cause::Deadline
+        | Cause::Newer { .. }
+        | Cause::ConnectionLost
+        | Cause::NoBarrier
+        | Cause::RegionLost
+        | Cause::OldOwner => None,
+    }
+}
+

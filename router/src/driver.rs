@@ -1,0 +1,380 @@
+//! Carries things to the machine and away from it: Kafka, the store, questions, the clock. It decides nothing.
+//!
+//! One task owns the machine. Each turn it takes what has come (at most [`TURN_MAX`] things), lets the machine work,
+//! stores what is to be stored, and only then lets anything leave.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use skerry_bus::Topic;
+use skerry_io::kafka::{
+    Begin, Consumer, ConsumerEvent, Producer, ProducerEvent, ProducerEvents, Reading, Record, SendError,
+};
+use skerry_io::metrics_http::{Ready, Recorder, check_listen};
+use skerry_io::notify::Notify;
+use skerry_io::shutdown::Shutdown;
+use tokio::net::TcpListener;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tracing::{info, warn};
+
+use crate::config::{NorthboundSettings, RouterConfig};
+use crate::machine::api::ApiResponse;
+use crate::machine::clock::ClockKeeper;
+use crate::machine::{Input, Output, Router};
+use crate::rest::{self, LimitedListener, Northbound, QUESTIONS_MAX, Question};
+use crate::store::sqlite::Sqlite;
+use crate::store::{Store, Stored, Write};
+
+/// Things taken in one turn before the machine's outputs leave: a turn costs one transaction of the store, so under load
+/// many share it, and an answer never waits for more than this.
+const TURN_MAX: usize = 512;
+/// Events a reader of the live feed may be behind before it is told so and disconnected.
+const FEED_MAX: usize = 4_096;
+/// How long the producer may take for the last messages when the router stops.
+const CLOSE_MAX: Duration = Duration::from_secs(3);
+/// Without Kafka the router answers questions; systemd is told that it is ready after this at the latest.
+const READY_MAX: Duration = Duration::from_secs(10);
+
+/// Run until told to stop.
+///
+/// # Errors
+/// What keeps a router from running: its store, its addresses, a deployment that does not fit.
+pub fn run(config: RouterConfig) -> anyhow::Result<()> {
+    config.log.start()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: RouterConfig) -> anyhow::Result<()> {
+    let mut stop = Shutdown::new()?;
+    let ready = Ready::default();
+    if let Some(address) = Recorder::install()?.serve(&config.metrics, ready.clone()).await? {
+        info!(%address, "metrics and health");
+    }
+
+    let store = Sqlite::open(&config.store.path)
+        .await
+        .with_context(|| config.store.path.display().to_string())?;
+    let stored = store.load().await?;
+    let owner_epoch = next_owner_epoch(&stored);
+    let write = Write::Put {
+        kind: "meta",
+        id: "owner_epoch".into(),
+        body: owner_epoch.to_string(),
+    };
+    store.write(vec![write]).await?;
+    let machine = Router::new(config.machine(owner_epoch)?, stored, Instant::now())?;
+    info!(owner_epoch, store = %config.store.path.display(), "state restored");
+
+    let northbound = listen(&config.northbound).await?;
+    let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
+    let (feed, _) = broadcast::channel(FEED_MAX);
+    let routes = rest::routes(Northbound::new(questions, feed.clone()));
+    tokio::spawn(async move { axum::serve(LimitedListener::new(northbound), routes).await });
+
+    let regions = config.machine(owner_epoch)?.presence.regions;
+    let mut written = vec![
+        Topic::Events,
+        Topic::Replies,
+        Topic::StatePresence,
+        Topic::Actions,
+        Topic::DeadLetter,
+    ];
+    let mut read = vec![(Topic::Commands, Begin::Committed)];
+    for region in regions.into_iter().map(|r| r.region) {
+        written.push(Topic::RegionCommands(region.clone()));
+        read.push((Topic::RegionEvents(region.clone()), Begin::Latest));
+        read.push((Topic::Latency(region), Begin::Latest));
+    }
+    let (producer, fates) = Producer::start(&config.kafka, "skerry-router", written)?;
+    let reading = Reading {
+        client_id: "skerry-router".into(),
+        group: "skerry-router".into(),
+        topics: read,
+    };
+    let consumer = Consumer::start(&config.kafka, reading)?;
+
+    let mut driver = Driver {
+        machine,
+        store,
+        producer,
+        feed,
+        ready,
+        notify: Notify::new(Instant::now()),
+        answers: HashMap::new(),
+        token: 0,
+        caught_up: HashSet::new(),
+        keeper: ClockKeeper::default(),
+    };
+    let result = driver.turns(consumer, fates, asked, &mut stop).await;
+    driver.notify.stopping();
+    let producer = driver.producer;
+    tokio::task::spawn_blocking(move || producer.close(CLOSE_MAX)).await?;
+    result
+}
+
+/// The owner epoch grows with every start: a record or command of an earlier start is told apart from ours.
+fn next_owner_epoch(stored: &[Stored]) -> u64 {
+    let last = stored
+        .iter()
+        .find(|s| s.kind == "meta" && s.id == "owner_epoch")
+        .and_then(|s| s.body.parse().ok());
+    last.unwrap_or(0_u64) + 1
+}
+
+async fn listen(settings: &NorthboundSettings) -> anyhow::Result<TcpListener> {
+    let address = check_listen(&settings.listen, settings.allow_unauthenticated).map_err(anyhow::Error::msg)?;
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("northbound.listen {address}"))?;
+    let address = listener.local_addr()?;
+    if !address.ip().is_loopback() {
+        warn!(%address, "whoever reaches the REST interface may change the network");
+    }
+    info!(%address, "northbound listens");
+    Ok(listener)
+}
+
+struct Driver {
+    machine: Router,
+    store: Sqlite,
+    producer: Producer,
+    feed: broadcast::Sender<Arc<skerry_bus::VirtualEvent>>,
+    ready: Ready,
+    notify: Notify,
+    answers: HashMap<u64, oneshot::Sender<ApiResponse>>,
+    token: u64,
+    caught_up: HashSet<(Topic, i32)>,
+    keeper: ClockKeeper,
+}
+
+impl Driver {
+    async fn turns(
+        &mut self,
+        mut consumer: Consumer,
+        mut fates: ProducerEvents,
+        mut asked: mpsc::Receiver<Question>,
+        stop: &mut Shutdown,
+    ) -> anyhow::Result<()> {
+        let started = Instant::now();
+        let committer = consumer.committer();
+        loop {
+            let mut commits: HashMap<i32, i64> = HashMap::new();
+            self.flush().await?;
+            let now = Instant::now();
+            if !self.ready.get() && now - started > READY_MAX {
+                warn!("Kafka was not reached yet; the router answers questions and goes on trying");
+                self.now_ready();
+            }
+            let wake = [self.machine.poll_timeout().map(|(at, _)| at), self.notify.wake()]
+                .into_iter()
+                .flatten()
+                .min();
+            let wake = wake
+                .unwrap_or(now + Duration::from_secs(1))
+                .min(now + Duration::from_secs(1));
+            tokio::select! {
+                biased;
+                signal = stop.asked() => {
+                    info!(signal, "asked to stop");
+                    return Ok(());
+                }
+                event = consumer.recv() => match event {
+                    Some(event) => self.consumed(event, &mut commits),
+                    None => anyhow::bail!("the Kafka consumer ended"),
+                },
+                fate = fates.recv() => match fate {
+                    Some(fate) => self.fate(fate)?,
+                    None => anyhow::bail!("the Kafka producer ended"),
+                },
+                Some(question) = asked.recv() => self.question(question),
+                () = tokio::time::sleep_until(wake.into()) => {}
+            }
+            for _ in 1..TURN_MAX {
+                if let Some(event) = consumer.try_recv() {
+                    self.consumed(event, &mut commits);
+                } else if let Some(fate) = fates.try_recv() {
+                    self.fate(fate)?;
+                } else if let Ok(question) = asked.try_recv() {
+                    self.question(question);
+                } else {
+                    break;
+                }
+            }
+            let now = Instant::now();
+            if self.machine.poll_timeout().is_some_and(|(at, _)| at <= now) {
+                self.machine.handle_timeout(now);
+            }
+            self.notify.alive(now);
+            self.flush().await?;
+            // What was read has been stored or said by now; a command that still waits for its answer is remembered by
+            // the deadline its requester gave it, and is answered `failed` by whoever reads it again.
+            for (partition, offset) in commits {
+                committer.commit(&Topic::Commands, partition, offset);
+            }
+        }
+    }
+
+    fn consumed(&mut self, event: ConsumerEvent, commits: &mut HashMap<i32, i64>) {
+        let now = Instant::now();
+        match event {
+            ConsumerEvent::Record(Record {
+                topic,
+                partition,
+                offset,
+                timestamp_ms,
+                payload,
+                ..
+            }) => {
+                let caught_up = self.caught_up.contains(&(topic.clone(), partition));
+                if caught_up {
+                    self.clock(now, timestamp_ms);
+                }
+                if topic == Topic::Commands {
+                    commits.insert(partition, offset + 1);
+                }
+                let record_ms = timestamp_ms;
+                self.machine.handle_input(
+                    now,
+                    Input::Record {
+                        topic,
+                        partition,
+                        offset,
+                        record_ms,
+                        caught_up,
+                        payload,
+                    },
+                );
+            }
+            ConsumerEvent::CaughtUp { topic, partition } => {
+                self.caught_up.insert((topic.clone(), partition));
+                self.machine.handle_input(now, Input::CaughtUp { topic, partition });
+            }
+            ConsumerEvent::Behind { topic, partition } => {
+                self.caught_up.remove(&(topic, partition));
+            }
+            ConsumerEvent::NewLog => {
+                warn!("the broker has another address: what was read before counts no more");
+                self.caught_up.clear();
+            }
+        }
+    }
+
+    fn fate(&mut self, fate: ProducerEvent) -> anyhow::Result<()> {
+        let now = Instant::now();
+        match fate {
+            ProducerEvent::Up => {
+                self.now_ready();
+                self.machine.handle_input(now, Input::Bus { up: true });
+            }
+            ProducerEvent::Down { reason } => {
+                warn!(reason, "Kafka is away");
+                self.machine.handle_input(now, Input::Bus { up: false });
+            }
+            ProducerEvent::Delivered { broker_ms, .. } => self.clock(now, broker_ms),
+            ProducerEvent::NotDelivered { cause, .. } => {
+                metrics::counter!("skerry_router_records_not_delivered_total").increment(1);
+                warn!(cause, "a record was not delivered");
+            }
+            ProducerEvent::Unfit { reason } => anyhow::bail!("the deployment does not fit the configuration: {reason}"),
+        }
+        Ok(())
+    }
+
+    fn clock(&mut self, now: Instant, broker_ms: u64) {
+        if broker_ms != 0
+            && let Some(clock) = self.keeper.seen(now, broker_ms)
+        {
+            self.machine.handle_input(now, Input::Clock(clock));
+        }
+    }
+
+    fn question(&mut self, question: Question) {
+        self.token += 1;
+        self.answers.insert(self.token, question.answer);
+        self.machine.handle_input(
+            Instant::now(),
+            Input::Ask {
+                token: self.token,
+                request: question.request,
+            },
+        );
+    }
+
+    fn now_ready(&mut self) {
+        if !self.ready.get() {
+            self.ready.set(true);
+            self.notify.ready();
+        }
+    }
+
+    /// Store what is to be stored, then let the rest leave.
+    async fn flush(&mut self) -> anyhow::Result<()> {
+        let mut writes = Vec::new();
+        let mut rest = Vec::new();
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                Output::Store(write) => writes.push(write),
+                other => rest.push(other),
+            }
+        }
+        if !writes.is_empty() {
+            // A store that does not take what must be durable is the end of this process: whoever starts it again
+            // begins with what was stored.
+            self.store.write(writes).await?;
+        }
+        for output in rest {
+            self.leave(output);
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, output: Output) {
+        match output {
+            Output::Store(_) => unreachable!("stored before"),
+            Output::Publish {
+                topic,
+                partition,
+                key,
+                payload,
+            } => {
+                self.token += 1;
+                match self.producer.send(&topic, partition, &key, payload, Some(self.token)) {
+                    Ok(()) => {}
+                    // While Kafka is away nothing leaves: commands are sent again by those who wait for their effect.
+                    Err(SendError::Away) => {
+                        metrics::counter!("skerry_router_records_not_sent_total", "reason" => "kafka away")
+                            .increment(1);
+                    }
+                    Err(error) => {
+                        warn!(%topic, %error, "a record was not sent");
+                        metrics::counter!("skerry_router_records_not_sent_total", "reason" => "refused").increment(1);
+                    }
+                }
+            }
+            Output::Answer { token, response } => {
+                if let Some(answer) = self.answers.remove(&token) {
+                    // A client that is gone needs no answer.
+                    let _ = answer.send(*response);
+                }
+            }
+            Output::Event(event) => {
+                // Nobody may be listening.
+                let _ = self.feed.send(Arc::new(*event));
+            }
+            Output::Count {
+                name,
+                label: (label, value),
+            } => {
+                metrics::counter!(format!("skerry_router_{name}"), label => value).increment(1);
+            }
+            Output::Fact { warn: true, text } => warn!("{text}"),
+            Output::Fact { warn: false, text } => info!("{text}"),
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The router: Kafka, store, REST and metrics around its machines.
+//!
+//! [`machine`] decides; everything else here carries things to it and away from it.
+
+pub mod config;
+pub mod driver;
+pub mod machine;
+pub mod rest;
+pub mod store;

@@ -1,0 +1,358 @@
+//! What each machine's outputs mean for the others.
+
+use std::time::Instant;
+
+use skerry_bus::api::RefusedView;
+use skerry_bus::service::{ActionRequest, LinkStatus};
+use skerry_bus::{
+    Availability, CommandBody, Region, RegionEvent, RegionEventBody, SwitchId, Term, Topic, VirtualEventBody, encode,
+};
+use skerry_monitor as monitor;
+use skerry_router_core::{links, presence, routing, tables};
+
+use super::{Router, SERVICE, flows};
+use crate::store::Write;
+
+impl Router {
+    pub(super) fn on_presence(&mut self, now: Instant, output: presence::Output) {
+        use presence::Output as P;
+        match output {
+            P::Activate { region, switch, term } => {
+                self.send(now, &region, CommandBody::Activate { switch, term });
+            }
+            P::Deactivate { region, switch, term } => {
+                self.send(now, &region, CommandBody::Deactivate { switch, term });
+            }
+            P::ActiveChanged { switch, region, term } => self.active_changed(now, switch, region, term),
+            P::Virtual(event, availability) => self.tell(now, event, availability),
+            P::AskSwitchSnapshot { region, switch } => {
+                self.send(now, &region, CommandBody::SwitchSnapshot { switch });
+            }
+            P::AskRegionSnapshot { region } => self.ask_region(now, &region),
+            P::Record(record) => {
+                let key = record.switch.to_string();
+                let body = encode(&record);
+                let text = String::from_utf8_lossy(&body).into_owned();
+                self.store(Write::Put {
+                    kind: "presence",
+                    id: key.clone(),
+                    body: text,
+                });
+                self.publish(Topic::StatePresence, key, body);
+            }
+            P::Forget(switch) => {
+                self.store(Write::Delete {
+                    kind: "presence",
+                    id: switch.to_string(),
+                });
+                self.publish(Topic::StatePresence, switch.to_string(), Vec::new());
+                self.active.remove(&switch);
+            }
+            P::RegionChanged { region, live } => {
+                self.live.insert(region.clone(), live);
+                self.routing.handle_input(
+                    now,
+                    routing::Input::Region {
+                        region: region.clone(),
+                        live,
+                    },
+                );
+                self.links.handle_input(
+                    now,
+                    links::Input::Region {
+                        region: region.clone(),
+                        live,
+                    },
+                );
+                self.fact(
+                    !live,
+                    format!("region {region} {}", if live { "lives" } else { "is lost" }),
+                );
+            }
+            P::NewEpoch { region, .. } => {
+                self.links.handle_input(now, links::Input::NewEpoch { region });
+            }
+            P::Passed(event) => self.on_event(now, event),
+            P::Ignored { reason, .. } => self.count("events_ignored_total", "reason", format!("{reason:?}")),
+            P::UnknownRegion(region) => {
+                self.fact(true, format!("region {region} speaks and is not in the configuration"));
+                self.count("events_ignored_total", "reason", "UnknownRegion".into());
+            }
+        }
+    }
+
+    pub(super) fn active_changed(&mut self, now: Instant, switch: SwitchId, region: Option<Region>, term: Term) {
+        self.active.insert(switch, (region.clone(), term));
+        self.routing.handle_input(
+            now,
+            routing::Input::Active {
+                switch,
+                region: region.clone(),
+                term,
+            },
+        );
+        self.links.handle_input(
+            now,
+            links::Input::Active {
+                switch,
+                region: region.clone(),
+                term,
+            },
+        );
+        if region.is_some() && self.served.insert(switch) {
+            self.serve(now, switch);
+        }
+        self.tables.handle_input(
+            now,
+            tables::Input::Active {
+                switch,
+                region: region.clone(),
+                term,
+            },
+        );
+    }
+
+    pub(super) fn on_event(&mut self, now: Instant, event: Box<RegionEvent>) {
+        use RegionEventBody as B;
+        let region = event.region.clone();
+        if let B::SwitchRefused {
+            switch,
+            address,
+            reason,
+        } = &event.body
+        {
+            let (switch_id, address, reason) = (*switch, address.clone(), reason.clone());
+            let at_ms = event.at_ms;
+            let refusal = RefusedView {
+                switch_id,
+                region: region.clone(),
+                address,
+                reason,
+                at_ms,
+                times: 0,
+            };
+            self.refused.push(refusal.clone());
+            let RefusedView { address, reason, .. } = refusal;
+            let told = VirtualEventBody::SwitchRefused {
+                switch: switch_id,
+                region: region.clone(),
+                address,
+                reason,
+            };
+            self.tell(now, told, Availability::default());
+        }
+        self.links.handle_input(now, links::Input::Event(event.clone()));
+        self.tables.handle_input(now, tables::Input::Event(event.clone()));
+        self.routing.handle_input(now, routing::Input::Event(event));
+    }
+
+    pub(super) fn on_links(&mut self, now: Instant, output: links::Output) {
+        match output {
+            links::Output::Changed { link, from, to, reason } => {
+                let event = VirtualEventBody::LinkChanged { link, from, to, reason };
+                self.tell(now, event, Availability::default());
+                for end in [link.a(), link.b()] {
+                    if self.served.contains(&end.switch) {
+                        self.serve(now, end.switch);
+                    }
+                }
+                if to != LinkStatus::Up {
+                    self.fleet
+                        .handle_input(now, monitor::fleet::Input::LinkRemoved { link });
+                }
+                let body = serde_json::json!({ "status": to }).to_string();
+                self.store(Write::Put {
+                    kind: "link",
+                    id: link.to_string(),
+                    body,
+                });
+                let network = self.network(now);
+                self.flows.link_changed(now, &network, link, to);
+            }
+            links::Output::Forgotten(link) => {
+                self.store(Write::Delete {
+                    kind: "link",
+                    id: link.to_string(),
+                });
+                self.fleet
+                    .handle_input(now, monitor::fleet::Input::LinkRemoved { link });
+                for end in [link.a(), link.b()] {
+                    if self.served.contains(&end.switch) {
+                        self.serve(now, end.switch);
+                    }
+                }
+            }
+            links::Output::AskSwitchSnapshot { region, switch } => {
+                self.send(now, &region, CommandBody::SwitchSnapshot { switch });
+            }
+        }
+    }
+
+    pub(super) fn on_fleet(&mut self, now: Instant, output: monitor::fleet::Output) {
+        match output {
+            monitor::fleet::Output::SlaChanged { flow, from, to, .. } => {
+                let (from, to) = (from.as_str().to_owned(), to.as_str().to_owned());
+                if let Some(record) = self.fleet.record_of(&flow, now) {
+                    let body = serde_json::to_string(&record).expect("a record has finite numbers only");
+                    self.store(Write::Put {
+                        kind: "sla",
+                        id: flow.to_string(),
+                        body,
+                    });
+                }
+                self.tell(
+                    now,
+                    VirtualEventBody::SlaChanged { flow, from, to },
+                    Availability::default(),
+                );
+            }
+            monitor::fleet::Output::Request {
+                flow, action, reason, ..
+            } => {
+                let at_ms = self.now_ms(now);
+                let request = ActionRequest {
+                    flow: flow.clone(),
+                    action,
+                    reason: reason.clone(),
+                    at_ms,
+                };
+                self.publish(Topic::Actions, flow.to_string(), encode(&request));
+                self.fact(false, format!("flow {flow}: {action:?} asked: {reason}"));
+                if self.features.sla_reactions {
+                    let network = self.network(now);
+                    self.flows.asked(now, &network, &flow, action, &reason);
+                }
+            }
+            monitor::fleet::Output::Refused { flow, reason } => {
+                self.fact(true, format!("flow {flow} is not watched: {reason}"));
+            }
+        }
+    }
+
+    pub(super) fn on_flows(&mut self, now: Instant, output: flows::Output) {
+        use flows::Output as F;
+        match output {
+            F::SetOwner { switch, owner, objects } => {
+                self.tables
+                    .handle_input(now, tables::Input::SetOwner { switch, owner, objects });
+            }
+            F::Store(write) => self.store(write),
+            F::Changed {
+                flow,
+                status,
+                path,
+                reason,
+            } => {
+                let event = VirtualEventBody::FlowChanged {
+                    flow,
+                    status,
+                    path,
+                    reason,
+                };
+                self.tell(now, event, Availability::default());
+            }
+            F::Watch {
+                flow,
+                limits,
+                strategy,
+                links,
+                restored,
+            } => {
+                let input = monitor::fleet::Input::FlowSet {
+                    flow,
+                    limits,
+                    strategy,
+                    path: links,
+                    restored,
+                };
+                self.fleet.handle_input(now, input);
+            }
+            F::Unwatch { flow } => {
+                self.store(Write::Delete {
+                    kind: "sla",
+                    id: flow.to_string(),
+                });
+                self.fleet
+                    .handle_input(now, monitor::fleet::Input::FlowRemoved { flow });
+            }
+            F::Fact { warn, text } => self.fact(warn, text),
+        }
+    }
+
+    pub(super) fn on_routing(&mut self, now: Instant, output: routing::Output) {
+        match output {
+            routing::Output::Send { region, command } => self.send_command(&region, *command),
+            routing::Output::Edit {
+                correlation_id,
+                switch,
+                put,
+                remove,
+                deadline,
+            } => {
+                let input = tables::Input::Edit {
+                    correlation_id,
+                    switch,
+                    put,
+                    remove,
+                    deadline,
+                };
+                self.tables.handle_input(now, input);
+            }
+            routing::Output::Reply { requester, reply } => self.publish(Topic::Replies, requester, encode(&*reply)),
+            routing::Output::Dropped { .. } => self.count("answers_dropped_total", "reason", "nobody waits".into()),
+        }
+    }
+
+    pub(super) fn on_tables(&mut self, now: Instant, output: tables::Output) {
+        use tables::Output as T;
+        match output {
+            T::Send { region, command } => self.send_command(&region, *command),
+            T::OwnerSet {
+                switch,
+                owner,
+                generation,
+            } => {
+                self.flows.owner_set(now, switch, &owner, generation);
+                // What stands already is not applied again.
+                if self.tables.generations(switch).1.is_some_and(|held| held >= generation) {
+                    self.flows.applied(now, switch, generation);
+                }
+            }
+            T::OwnerRefused { switch, owner, reason } => {
+                if owner == SERVICE {
+                    self.fact(true, format!("{switch}: service objects were refused: {reason}"));
+                }
+                self.flows.owner_refused(now, switch, &owner, &reason);
+            }
+            T::Generation { switch, generation } => {
+                self.generations.insert(switch, generation);
+                let body = generation.to_string();
+                self.store(Write::Put {
+                    kind: "generation",
+                    id: switch.to_string(),
+                    body,
+                });
+            }
+            T::Applied { switch, generation } => {
+                self.apply_errors.remove(&switch);
+                self.flows.applied(now, switch, generation);
+            }
+            T::ApplyFailed {
+                switch,
+                generation,
+                cause,
+                withdrawn,
+                ..
+            } => {
+                let text = format!("generation {generation} was not applied: {cause}");
+                self.fact(true, format!("{switch}: {text}"));
+                self.apply_errors.insert(switch, text);
+                self.flows.apply_failed(now, switch, generation, &cause, &withdrawn);
+            }
+            T::Edited { correlation_id, result } => {
+                self.routing
+                    .handle_input(now, routing::Input::Edited { correlation_id, result });
+            }
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The router as one machine: the decisions of `router-core`, `network` and `monitor`, joined.
+//!
+//! It is told records, questions and the time, and says records, store writes and answers. It opens nothing: the
+//! drivers beside this folder do. `tests/tests/arrows.rs` holds these sources to that.
+//!
+//! ```text
+//!  events.<region> -> presence -+-> links -----+-> flows (reroute) -> operations -> tables -> commands.<region>
+//!                               +-> tables     |                        ^
+//!                               +-> routing    +-> service objects -----+-> tables
+//!  latency.<region> -> fleet ------------------> flows (reroute, sync)
+//!  commands --------> routing -----------------> tables | commands.<region>
+//! ```
+
+pub mod api;
+pub mod clock;
+mod event_log;
+mod flows;
+mod io;
+mod joined;
+mod records;
+mod refused;
+mod restore;
+mod say;
+mod views;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
+
+use skerry_bus::api::Features;
+use skerry_bus::service::LinkStatus;
+use skerry_bus::{Availability, BrokerClock, Generation, PortNo, Region, SwitchId, Term, Topic};
+use skerry_monitor as monitor;
+use skerry_router_core::presence::{self, PresenceMachine};
+use skerry_router_core::{links, routing, sync, tables};
+
+use event_log::EventLog;
+use flows::Flows;
+use refused::Refused;
+
+pub use flows::Config as FlowsConfig;
+pub use io::{Config, Input, Output};
+pub use restore::RestoreError;
+
+/// Owner of what every switch needs whatever flows there are.
+const SERVICE: &str = "service";
+/// Cost of a link until an operator may set one.
+const LINK_COST: u32 = 700;
+
+/// The router.
+#[derive(Debug)]
+pub struct Router {
+    config: Config,
+    clock: Option<BrokerClock>,
+    bus_up: bool,
+    presence: PresenceMachine,
+    routing: routing::Routing,
+    tables: tables::Tables,
+    links: links::Links,
+    sync: sync::Sync,
+    fleet: monitor::fleet::Fleet,
+    flows: Flows,
+    refused: Refused,
+    events: EventLog,
+    features: Features,
+    /// Switches that were ever activated: they have service objects.
+    served: BTreeSet<SwitchId>,
+    /// Generation stored last, per switch.
+    generations: BTreeMap<SwitchId, Generation>,
+    /// Why the last apply did not succeed, per switch.
+    apply_errors: BTreeMap<SwitchId, String>,
+    /// Where each switch is active.
+    active: BTreeMap<SwitchId, (Option<Region>, Term)>,
+    live: BTreeMap<Region, bool>,
+    command_number: u64,
+    outputs: VecDeque<Output>,
+}
+
+impl Router {
+    /// Something happened.
+    pub fn handle_input(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Record {
+                topic,
+                partition,
+                offset,
+                record_ms,
+                caught_up,
+                payload,
+            } => {
+                self.record(now, topic, partition, offset, record_ms, caught_up, &payload);
+            }
+            Input::CaughtUp {
+                topic: Topic::RegionEvents(region),
+                partition,
+            } => {
+                self.presence
+                    .handle_input(now, presence::Input::CaughtUp { region, partition });
+            }
+            Input::CaughtUp { .. } => {}
+            Input::Bus { up } => {
+                if self.bus_up != up {
+                    self.bus_up = up;
+                    self.fact(
+                        !up,
+                        if up {
+                            "Kafka can be reached"
+                        } else {
+                            "Kafka cannot be reached"
+                        }
+                        .to_owned(),
+                    );
+                }
+                self.presence.handle_input(now, presence::Input::Bus { up });
+            }
+            Input::Clock(clock) => {
+                self.clock = Some(clock);
+                self.presence.handle_input(now, presence::Input::Clock(clock));
+                self.routing.handle_input(now, routing::Input::Clock(clock));
+                self.tables.handle_input(now, tables::Input::Clock(clock));
+            }
+            Input::Ask { token, request } => {
+                let response = Box::new(self.ask(now, request));
+                self.outputs.push_back(Output::Answer { token, response });
+            }
+        }
+        self.pump(now);
+    }
+
+    /// A deadline may have passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.presence.handle_timeout(now);
+        self.routing.handle_timeout(now);
+        self.tables.handle_timeout(now);
+        self.links.handle_timeout(now);
+        self.sync.handle_timeout(now);
+        self.fleet.handle_timeout(now);
+        self.flows.handle_timeout(now);
+        self.pump(now);
+    }
+
+    /// When [`Router::handle_timeout`] is to be called next, and what for.
+    pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        [
+            self.presence.poll_timeout(),
+            self.routing.poll_timeout(),
+            self.tables.poll_timeout(),
+            self.links.poll_timeout(),
+            self.sync.poll_timeout(),
+            self.fleet.poll_timeout(),
+            self.flows.poll_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// The next thing to do; call until there is none before the next input.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    // ---- the machines, joined ----------------------------------------------------------------------------------
+
+    /// Carry outputs from machine to machine until all are quiet.
+    fn pump(&mut self, now: Instant) {
+        loop {
+            if let Some(output) = self.presence.poll_output() {
+                self.on_presence(now, output);
+            } else if let Some(output) = self.links.poll_output() {
+                self.on_links(now, output);
+            } else if let Some(output) = self.fleet.poll_output() {
+                self.on_fleet(now, output);
+            } else if let Some(output) = self.flows.poll_output() {
+                self.on_flows(now, output);
+            } else if let Some(output) = self.routing.poll_output() {
+                self.on_routing(now, output);
+            } else if let Some(output) = self.tables.poll_output() {
+                self.on_tables(now, output);
+            } else if let Some(sync::Output::AskAllRegions) = self.sync.poll_output() {
+                let regions: Vec<Region> = self
+                    .live
+                    .iter()
+                    .filter(|(_, live)| **live)
+                    .map(|(r, _)| r.clone())
+                    .collect();
+                for region in regions {
+                    self.ask_region(now, &region);
+                }
+            } else {
+                let ready = self.flows.ready();
+                if ready.is_empty() {
+                    return;
+                }
+                let network = self.network(now);
+                self.flows.do_waiting(now, &network, ready);
+            }
+        }
+    }
+
+    // ---- what machines are told of each other ------------------------------------------------------------------
+
+    /// What a switch needs whatever flows there are, with the link ports it has now.
+    fn serve(&mut self, now: Instant, switch: SwitchId) {
+        let ports: BTreeSet<_> = self
+            .links
+            .links()
+            .filter(|l| l.status != LinkStatus::Moved)
+            .flat_map(|l| [l.link.a(), l.link.b()])
+            .filter(|end| end.switch == switch)
+            .map(|end| end.port)
+            .collect();
+        let objects = skerry_network::service_objects(switch, ports);
+        self.tables.handle_input(
+            now,
+            tables::Input::SetOwner {
+                switch,
+                owner: SERVICE.into(),
+                objects,
+            },
+        );
+    }
+
+    /// Who reaches a switch.
+    fn availability(&self, now: Instant, switch: SwitchId) -> Availability {
+        self.presence
+            .switch(switch)
+            .map_or_else(Availability::default, |s| s.availability(now))
+    }
+
+    /// The network as flows see it now.
+    fn network(&self, now: Instant) -> flows::NetworkView {
+        let links = self
+            .links
+            .links()
+            .map(|l| flows::LinkSight {
+                link: l.link,
+                up: l.status == LinkStatus::Up,
+                latency_ns: self
+                    .fleet
+                    .latency_of_link(l.link, now)
+                    .and_then(|figure| figure.latency_ns),
+            })
+            .collect();
+        let ports_of = |s: &presence::Switch| s.state().map(|state| state.ports.iter().map(|p| p.port).collect());
+        let ports: BTreeMap<SwitchId, BTreeSet<PortNo>> = self
+            .presence
+            .switches()
+            .iter()
+            .filter_map(|(id, s)| Some((*id, ports_of(s)?)))
+            .collect();
+        let reachable = self
+            .active
+            .iter()
+            .filter(|(_, (region, _))| region.is_some())
+            .map(|(s, _)| *s)
+            .collect();
+        flows::NetworkView {
+            links,
+            ports,
+            reachable,
+        }
+    }
+}
