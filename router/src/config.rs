@@ -130,7 +130,7 @@ impl Default for StoreSettings {
     fn default() -> Self {
         StoreSettings {
             kind: "sqlite".into(),
-            path: "/var/lib/skerry/router.db".into(),
+            path: "/var/lib/skerry-router/router.db".into(),
         }
     }
 }

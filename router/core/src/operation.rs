@@ -205,10 +205,9 @@ impl Operation {
                 of: progress.stage,
                 at: progress.back,
             },
-            OperationState::Running
-            | OperationState::Draining
-            | OperationState::Done
-            | OperationState::Failed => Way::Forth { at: progress.stage },
+            OperationState::Running | OperationState::Draining | OperationState::Done | OperationState::Failed => {
+                Way::Forth { at: progress.stage }
+            }
         };
         let mut operation = Operation {
             config,
@@ -233,8 +232,13 @@ impl Operation {
                 }
             }
             Input::Applied { switch, generation } => {
-                let State::Applying { missing, .. } = &mut self.state else { return };
-                if missing.get(&switch).is_some_and(|wanted| wanted.is_some_and(|w| w <= generation)) {
+                let State::Applying { missing, .. } = &mut self.state else {
+                    return;
+                };
+                if missing
+                    .get(&switch)
+                    .is_some_and(|wanted| wanted.is_some_and(|w| w <= generation))
+                {
                     missing.remove(&switch);
                 }
                 if missing.is_empty() {

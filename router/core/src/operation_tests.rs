@@ -65,14 +65,21 @@ impl Bench {
     fn set_and_applied(&mut self, switch: SwitchId) {
         self.generation += 1;
         let generation = Generation(self.generation);
-        self.operation.handle_input(self.now, Input::OwnerSet { switch, generation });
-        self.operation.handle_input(self.now, Input::Applied { switch, generation });
+        self.operation
+            .handle_input(self.now, Input::OwnerSet { switch, generation });
+        self.operation
+            .handle_input(self.now, Input::Applied { switch, generation });
     }
 
     fn taken_back(&mut self, switch: SwitchId) {
         let generation = Generation(self.generation);
         let (cause, withdrawn) = (Cause::NoBarrier, true);
-        let input = Input::ApplyFailed { switch, generation, cause, withdrawn };
+        let input = Input::ApplyFailed {
+            switch,
+            generation,
+            cause,
+            withdrawn,
+        };
         self.operation.handle_input(self.now, input);
     }
 
@@ -106,15 +113,27 @@ fn stages_follow_each_other_and_the_drain_stands_between() {
 fn an_older_generation_or_one_before_ours_is_known_does_not_count() {
     let mut bench = Bench::new();
     bench.said();
-    let input = Input::Applied { switch: S1, generation: Generation(99) };
+    let input = Input::Applied {
+        switch: S1,
+        generation: Generation(99),
+    };
     bench.operation.handle_input(bench.now, input);
-    let input = Input::OwnerSet { switch: S1, generation: Generation(7) };
+    let input = Input::OwnerSet {
+        switch: S1,
+        generation: Generation(7),
+    };
     bench.operation.handle_input(bench.now, input);
-    let input = Input::Applied { switch: S1, generation: Generation(6) };
+    let input = Input::Applied {
+        switch: S1,
+        generation: Generation(6),
+    };
     bench.operation.handle_input(bench.now, input);
     bench.set_and_applied(S2);
     assert_eq!(bench.said(), Vec::<String>::new());
-    let input = Input::Applied { switch: S1, generation: Generation(8) };
+    let input = Input::Applied {
+        switch: S1,
+        generation: Generation(8),
+    };
     bench.operation.handle_input(bench.now, input);
     assert_eq!(bench.said(), ["Running switch 1", "set 1"], "a newer one has ours");
 }
@@ -124,7 +143,12 @@ fn a_failure_that_is_tried_again_changes_nothing() {
     let mut bench = Bench::new();
     bench.said();
     let (generation, cause) = (Generation(1), Cause::ConnectionLost);
-    let input = Input::ApplyFailed { switch: S1, generation, cause, withdrawn: false };
+    let input = Input::ApplyFailed {
+        switch: S1,
+        generation,
+        cause,
+        withdrawn: false,
+    };
     bench.operation.handle_input(bench.now, input);
     assert_eq!(bench.said(), Vec::<String>::new());
 }
@@ -132,13 +156,18 @@ fn a_failure_that_is_tried_again_changes_nothing() {
 #[test]
 fn what_does_not_succeed_before_the_point_of_no_return_is_undone_in_its_own_stages() {
     let refused = |bench: &mut Bench| {
-        let input = Input::OwnerRefused { switch: S1, reason: "taken".into() };
+        let input = Input::OwnerRefused {
+            switch: S1,
+            reason: "taken".into(),
+        };
         bench.operation.handle_input(bench.now, input);
     };
     let causes: [(&str, &dyn Fn(&mut Bench)); 4] = [
         ("taken", &refused),
         ("did not confirm in time", &|b| b.taken_back(S1)),
-        ("not applied in time by switch 00:00:00:00:00:00:00:01", &|b| b.pass(Duration::from_secs(30))),
+        ("not applied in time by switch 00:00:00:00:00:00:00:01", &|b| {
+            b.pass(Duration::from_secs(30))
+        }),
         ("cancelled: no longer wanted", &|b| {
             let reason = "no longer wanted".to_owned();
             b.operation.handle_input(b.now, Input::Cancel { reason });
@@ -177,7 +206,11 @@ fn after_the_point_of_no_return_it_goes_on() {
         let reason = "too late".to_owned();
         bench.operation.handle_input(bench.now, Input::Cancel { reason });
         bench.set_and_applied(S1);
-        if late { bench.pass(Duration::from_secs(30)) } else { bench.taken_back(S2) }
+        if late {
+            bench.pass(Duration::from_secs(30))
+        } else {
+            bench.taken_back(S2)
+        }
         assert_eq!(bench.said(), ["done"], "late: {late}");
     }
 }
@@ -199,14 +232,27 @@ fn a_drain_can_be_cancelled_and_ignores_the_rest() {
 
 #[test]
 fn after_its_end_nothing_comes() {
-    let empty = StagePlan { stages: Vec::new(), rollback: Vec::new(), committed_from: 0 };
+    let empty = StagePlan {
+        stages: Vec::new(),
+        rollback: Vec::new(),
+        committed_from: 0,
+    };
     let now = Instant::now();
     let mut operation = Operation::new(Config::default(), empty, now);
     assert_eq!(operation.poll_output(), Some(Output::Done(Ok(()))));
     for input in [
-        Input::OwnerSet { switch: S1, generation: Generation(1) },
-        Input::Applied { switch: S1, generation: Generation(1) },
-        Input::OwnerRefused { switch: S1, reason: String::new() },
+        Input::OwnerSet {
+            switch: S1,
+            generation: Generation(1),
+        },
+        Input::Applied {
+            switch: S1,
+            generation: Generation(1),
+        },
+        Input::OwnerRefused {
+            switch: S1,
+            reason: String::new(),
+        },
         Input::Cancel { reason: String::new() },
     ] {
         operation.handle_input(now, input);
@@ -223,15 +269,28 @@ fn a_restored_operation_does_its_stage_again_and_ends() {
         (OperationState::RollingBack, 1, 1, "RollingBack clean 1"),
     ] {
         let now = Instant::now();
-        let progress = Progress { state, stage, back, step: String::new(), error: "why".into() };
+        let progress = Progress {
+            state,
+            stage,
+            back,
+            step: String::new(),
+            error: "why".into(),
+        };
         let operation = Operation::restore(Config::default(), plan(), &progress, now);
-        let mut bench = Bench { operation, now, generation: 0 };
+        let mut bench = Bench {
+            operation,
+            now,
+            generation: 0,
+        };
         assert_eq!(bench.said().first().map(String::as_str), Some(begins));
         // With nobody answering it ends by its deadlines alone.
         let mut ended = false;
         for _ in 0..10 {
             bench.pass(Duration::from_secs(30));
-            ended |= bench.said().iter().any(|s| s.starts_with("done") || s.starts_with("failed"));
+            ended |= bench
+                .said()
+                .iter()
+                .any(|s| s.starts_with("done") || s.starts_with("failed"));
         }
         assert!(ended, "{state:?}");
     }

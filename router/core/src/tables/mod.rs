@@ -10,10 +10,12 @@ mod union;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use crate::due::Due;
 use skerry_bus::objects::{ObjectKeys, Objects};
 use skerry_bus::reply::{Cause, CommandResult};
-use crate::due::Due;
-use skerry_bus::{BrokerClock, Command, CorrelationId, Generation, Region, RegionEvent, RegionEventBody, SwitchId, Term};
+use skerry_bus::{
+    BrokerClock, Command, CorrelationId, Generation, Region, RegionEvent, RegionEventBody, SwitchId, Term,
+};
 use table::{Table, World};
 
 /// Who wants objects: `flow:<id>`, `service`, `commands`.
@@ -199,10 +201,7 @@ impl Tables {
 
     /// What one owner has on a switch.
     pub fn owned_by(&self, switch: SwitchId, owner: &str) -> Objects {
-        self.tables
-            .get(&switch)
-            .map(|t| t.owned_by(owner))
-            .unwrap_or_default()
+        self.tables.get(&switch).map(|t| t.owned_by(owner)).unwrap_or_default()
     }
 
     /// Take an input.

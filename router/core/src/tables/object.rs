@@ -50,9 +50,18 @@ impl Key {
 }
 
 pub(super) fn flat(objects: Objects) -> Flat {
-    let meters = objects.meters.into_iter().map(|(id, m)| (Key::Meter(id), Object::Meter(m)));
-    let groups = objects.groups.into_iter().map(|(id, g)| (Key::Group(id), Object::Group(g)));
-    let rules = objects.rules.into_iter().map(|(key, r)| (Key::Rule(key), Object::Rule(r)));
+    let meters = objects
+        .meters
+        .into_iter()
+        .map(|(id, m)| (Key::Meter(id), Object::Meter(m)));
+    let groups = objects
+        .groups
+        .into_iter()
+        .map(|(id, g)| (Key::Group(id), Object::Group(g)));
+    let rules = objects
+        .rules
+        .into_iter()
+        .map(|(key, r)| (Key::Rule(key), Object::Rule(r)));
     meters.chain(groups).chain(rules).collect()
 }
 
@@ -71,7 +80,10 @@ pub(super) fn objects<'a>(flat: impl IntoIterator<Item = &'a Object>) -> Objects
 pub(super) fn keys(keys: ObjectKeys) -> Vec<Key> {
     let meters = keys.meters.into_iter().map(Key::Meter);
     let groups = keys.groups.into_iter().map(Key::Group);
-    meters.chain(groups).chain(keys.rules.into_iter().map(Key::Rule)).collect()
+    meters
+        .chain(groups)
+        .chain(keys.rules.into_iter().map(Key::Rule))
+        .collect()
 }
 
 pub(super) fn object_keys<'a>(of: impl IntoIterator<Item = &'a Key>) -> ObjectKeys {

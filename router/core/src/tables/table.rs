@@ -25,9 +25,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use skerry_bus::reply::{Cause, CommandResult, Outcome};
-use skerry_bus::{
-    BrokerClock, Command, CommandBody, CorrelationId, DesiredChange, Generation, Region, SwitchId, Term,
-};
+use skerry_bus::{BrokerClock, Command, CommandBody, CorrelationId, DesiredChange, Generation, Region, SwitchId, Term};
 
 use super::object::{Key, flat, keys, object_keys, objects};
 use super::union::{Undo, Union};
@@ -549,4 +547,3 @@ fn guilt(cause: &Cause) -> Option<&str> {
         | Cause::OldOwner => None,
     }
 }
-

@@ -201,8 +201,12 @@ fn every_pair_of_state_and_input() {
         ("a new term", |r| r.active(Some("east"), 2)),
         ("no region", |r| r.active(None, 1)),
         ("applied", |r| r.applied()),
-        ("rejected: base", |r| r.answer(Outcome::Rejected, Some(Cause::Base { held: None }))),
-        ("rejected: no role", |r| r.answer(Outcome::Rejected, Some(Cause::NoRole { held: None }))),
+        ("rejected: base", |r| {
+            r.answer(Outcome::Rejected, Some(Cause::Base { held: None }))
+        }),
+        ("rejected: no role", |r| {
+            r.answer(Outcome::Rejected, Some(Cause::NoRole { held: None }))
+        }),
         ("rejected: foreign", |r| r.answer(Outcome::Rejected, foreign("meter 2"))),
         ("failed", |r| r.answer(Outcome::Failed, Some(Cause::NoBarrier))),
         ("superseded", |r| {
@@ -273,7 +277,10 @@ fn a_shared_object_stays_until_its_last_owner_goes() {
     rig.told();
     rig.applied();
     rig.own("b", meters(&[]));
-    assert_eq!(rig.told(), ["applied 2", "b in 3", "east/1: 3 from 2 put [] remove [1, 2]"]);
+    assert_eq!(
+        rig.told(),
+        ["applied 2", "b in 3", "east/1: 3 from 2 put [] remove [1, 2]"]
+    );
 }
 
 #[test]
@@ -283,7 +290,10 @@ fn different_objects_of_one_key_are_refused_naming_both_owners() {
     rig.own("flow:b", meters(&[(1, 2)]));
     assert_eq!(
         rig.told(),
-        ["flow:a in 1", "refused: meter 1 of flow:b is not the one that flow:a has"]
+        [
+            "flow:a in 1",
+            "refused: meter 1 of flow:b is not the one that flow:a has"
+        ]
     );
     // The owner itself may change it, while nobody shares it.
     rig.own("flow:a", meters(&[(1, 2)]));
@@ -329,10 +339,7 @@ fn one_bad_object_does_not_block_the_others() {
     rig.answer(Outcome::Rejected, foreign("meter 12"));
     assert_eq!(
         rig.told(),
-        [
-            "failed 3 certain true withdrawn [\"bad\"]",
-            "east/1: 4 whole [1, 3]"
-        ]
+        ["failed 3 certain true withdrawn [\"bad\"]", "east/1: 4 whole [1, 3]"]
     );
     assert!(rig.tables.owned_by(S1, "bad").is_empty());
     // What a switch refused after part of it was done is as well taken back, but not certain.
@@ -348,10 +355,7 @@ fn one_bad_object_does_not_block_the_others() {
     rig.answer(Outcome::Failed, Some(cause.clone()));
     assert_eq!(
         rig.told(),
-        [
-            "failed 5 certain false withdrawn [\"good\"]",
-            "east/1: 6 whole [1, 3]"
-        ]
+        ["failed 5 certain false withdrawn [\"good\"]", "east/1: 6 whole [1, 3]"]
     );
     assert_eq!(rig.tables.owned_by(S1, "good"), meters(&[(1, 1)]));
     // An object that stood before is nobody's change: it is tried again, ever more slowly.
@@ -372,7 +376,11 @@ fn an_error_that_names_no_object_takes_back_all_that_was_sent() {
     rig.answer(Outcome::Failed, foreign(""));
     assert_eq!(
         rig.told(),
-        ["late in 2", "failed 1 certain false withdrawn [\"a\"]", "east/1: 3 whole [2]"]
+        [
+            "late in 2",
+            "failed 1 certain false withdrawn [\"a\"]",
+            "east/1: 3 whole [2]"
+        ]
     );
 }
 
@@ -388,7 +396,10 @@ fn an_edit_of_a_service_has_one_answer() {
     assert_eq!(rig.told(), ["east/1: 2 from 1 put [1] remove []"]);
     rig.edit("e2", meters(&[(2, 1)]), meters(&[]), 5_000);
     rig.applied();
-    assert_eq!(rig.told(), ["applied 2", "e1 Applied", "east/1: 3 from 2 put [2] remove []"]);
+    assert_eq!(
+        rig.told(),
+        ["applied 2", "e1 Applied", "east/1: 3 from 2 put [2] remove []"]
+    );
     // The second is foreign: only it goes.
     rig.answer(Outcome::Rejected, foreign("meter 2"));
     assert_eq!(
@@ -433,7 +444,10 @@ fn edits_of_a_switch_that_does_not_answer_are_limited() {
     for n in 0..2_000 {
         rig.edit(&format!("e{n}"), meters(&[(n, 1)]), meters(&[]), 5_000);
     }
-    assert_eq!(rig.told().iter().filter(|t| t.contains("too many")).count(), 2_000 - 1_024);
+    assert_eq!(
+        rig.told().iter().filter(|t| t.contains("too many")).count(),
+        2_000 - 1_024
+    );
 }
 
 #[test]
