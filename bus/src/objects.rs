@@ -171,6 +171,28 @@ pub struct RuleKey {
     pub matches: Match,
 }
 
+impl fmt::Display for RuleKey {
+    /// As plans and errors name it: `rule of table 2, priority 100, in_port=1, vlan=5`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rule of table {}, priority {}", self.table, self.priority)?;
+        let m = &self.matches;
+        let mut field = |name: &str, value: Option<&dyn fmt::Display>| match value {
+            Some(value) => write!(f, ", {name}={value}"),
+            None => Ok(()),
+        };
+        let eth_type = m.eth_type.map(|v| format!("{v:#06x}"));
+        field("in_port", m.in_port.as_ref().map(|v| v as _))?;
+        field("metadata", m.metadata.as_ref().map(|v| v as _))?;
+        field("eth_src", m.eth_src.as_ref().map(|v| v as _))?;
+        field("eth_dst", m.eth_dst.as_ref().map(|v| v as _))?;
+        field("eth_type", eth_type.as_ref().map(|v| v as _))?;
+        field("vlan", m.vlan.as_ref().map(|v| v as _))?;
+        field("ip_proto", m.ip_proto.as_ref().map(|v| v as _))?;
+        field("udp_src", m.udp_src.as_ref().map(|v| v as _))?;
+        field("udp_dst", m.udp_dst.as_ref().map(|v| v as _))
+    }
+}
+
 /// An entry in a switch's table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
