@@ -7,15 +7,28 @@ pub mod generate;
 pub mod ovs_text;
 pub mod vectors;
 
-/// The fixed seed of every generated test, printed by each so that a failure names it.
-pub const SEED: u64 = 0x5eed_0f13;
+/// The seed of every generated test unless `PROPTEST_RNG_SEED` says another (the runner's
+/// `SEED=N`). Each test prints it, so that a failure names it.
+const SEED: u64 = 0x5eed_0f13;
 
-/// Proptest with that seed, and with failing cases kept beside the tests.
+/// The seed of this run.
+pub fn seed() -> u64 {
+    from_environment("PROPTEST_RNG_SEED").unwrap_or(SEED)
+}
+
+fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")))
+}
+
+/// Proptest with that seed, and with failing cases kept beside the tests. `cases` is how
+/// many are tried unless `PROPTEST_CASES` says another number.
 pub fn runner(test: &str, cases: u32) -> proptest::test_runner::TestRunner {
     use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm, TestRng, TestRunner};
-    println!("{test}: seed {SEED:#x}, {cases} cases");
-    let mut seed = [0_u8; 32];
-    seed[..8].copy_from_slice(&SEED.to_be_bytes());
+    let cases = from_environment("PROPTEST_CASES").unwrap_or(cases);
+    println!("{test}: seed {}, {cases} cases", seed());
+    let mut bytes = [0_u8; 32];
+    bytes[..8].copy_from_slice(&seed().to_be_bytes());
     let config = Config {
         cases,
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
@@ -23,5 +36,5 @@ pub fn runner(test: &str, cases: u32) -> proptest::test_runner::TestRunner {
         ))),
         ..Config::default()
     };
-    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed))
+    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
 }
