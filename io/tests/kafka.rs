@@ -306,23 +306,25 @@ fn the_way_through_the_trial_broker_is_measured() {
     let mut consumer = Consumer::start(&settings, reading(vec![(Topic::Commands, Begin::Latest)])).expect("starts");
     caught_up(&mut consumer, 4);
     let mut ways = Vec::new();
-    let mut acknowledged = Vec::new();
+    let mut at_end = BTreeSet::from([0, 1, 2, 3]);
+    let mut behind = 0;
     for n in 0..300_u64 {
         let sent = Instant::now();
         producer
             .send(&Topic::Commands, (n % 4) as i32, "k", vec![b'x'; 200], Some(n))
             .expect("taken");
-        assert_eq!(next_record(&mut consumer).payload.len(), 200);
+        assert_eq!(record_keeping_ends(&mut consumer, &mut at_end).payload.len(), 200);
         ways.push(sent.elapsed());
-        let sent = Instant::now();
+        behind += usize::from(at_end.len() < 4);
         wait(&mut events, |e| {
             matches!(e, ProducerEvent::Delivered { .. }).then_some(())
         });
-        acknowledged.push(sent.elapsed());
     }
     ways.sort();
     println!(
         "produce to consume: p50 {:?}, p90 {:?}, p99 {:?}, max {:?}",
         ways[150], ways[270], ways[297], ways[299]
     );
+    // Reading on takes nothing back. A machine that stands still for long may, which is not the rule.
+    assert!(behind < 150, "behind after {behind} of 300 records");
 }

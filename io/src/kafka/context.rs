@@ -64,6 +64,8 @@ impl ClientContext for Client {
 impl Client {
     pub(super) fn heard(&self, error: &KafkaError, reason: &str) {
         match error.rdkafka_error_code() {
+            // The end of a partition passes here as well, on its way to who reads it.
+            Some(RDKafkaErrorCode::PartitionEOF) => return,
             Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure) => {
                 tracing::debug!(%error, reason, "connection to kafka lost");
             }
