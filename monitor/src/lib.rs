@@ -13,6 +13,7 @@ pub mod fleet;
 mod flows;
 pub mod limits;
 mod links;
+mod names;
 mod reason;
 mod repeat;
 pub mod replay;

@@ -347,6 +347,11 @@ impl Core {
         }
     }
 
+    /// Whether seeing `seen` changes nothing and nothing can be due: it is stable and asks for nothing.
+    pub fn is_settled_at(&self, seen: Grade) -> bool {
+        self.state == State::Steady(seen) && !seen.is_failed()
+    }
+
     /// Takes the grade of the latency now; none: there is no figure. What is due before `now` must be done already.
     pub fn observe(&mut self, seen: Option<Grade>, now: u64, rules: Rules) -> Option<Step> {
         let from = self.shown();

@@ -15,189 +15,21 @@
 //!
 //! Outputs wait in a queue that is as long as the flows that one input concerns; the driver drains it after each.
 
+mod contract;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+pub use contract::{Config, FLOWS_MAX, FlowFigure, Ignored, Input, LINKS_MAX, LinkFigure, Output, PATH_LINKS_MAX};
 use skerry_bus::api::PathStrategy;
-use skerry_bus::service::ActionKind;
 use skerry_bus::{FlowId, LatencySource, LinkId};
 
-use crate::flows::Flows;
+use crate::flows::{Flow, Flows, Own, Path, Sla, latency};
 use crate::limits::{Grade, Limits, Threshold};
-use crate::links::{Figure, LINK_LATENCY_MAX_NS, Links};
+use crate::links::{Figure, LINK_LATENCY_MAX_NS, Link, Links};
 use crate::reason::{self, Basis};
 use crate::sla::{Core, NEVER, Rules, SlaRecord, SlaState, Step};
 use crate::timers::{Owner, Timers};
-
-/// Flows that are watched. Twice the largest network this is built for; at 256 bytes each, half a gigabyte. A
-/// flow beyond it is refused by [`Output::Refused`] and stays unwatched.
-pub const FLOWS_MAX: usize = 2_000_000;
-
-/// Links that are known. A flow over more is refused, a measurement of more is ignored and counted.
-pub const LINKS_MAX: usize = 200_000;
-
-/// Links on one path. Longer paths than this do not exist outside of mistakes; such a flow is refused.
-pub const PATH_LINKS_MAX: usize = 1_000;
-
-/// What holds for all flows.
-#[derive(Debug, Clone, Copy)]
-pub struct Config {
-    /// How far beyond a limit a stable grade changes.
-    pub threshold: Threshold,
-    /// How long a grade must hold.
-    pub window: Duration,
-    /// Age at which a link's figure is not valid any more.
-    pub link_expiry: Duration,
-    /// Age at which the figure of a flow's own probe is not valid any more.
-    pub probe_expiry: Duration,
-}
-
-impl Default for Config {
-    /// 5 %, 30 s, 10 s and 10 s.
-    fn default() -> Self {
-        Config {
-            threshold: Threshold::DEFAULT,
-            window: Duration::from_secs(30),
-            link_expiry: Duration::from_secs(10),
-            probe_expiry: Duration::from_secs(10),
-        }
-    }
-}
-
-/// What the fleet is told.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Input {
-    /// A link was measured, from either end.
-    LinkLatency {
-        /// The link.
-        link: LinkId,
-        /// Round trip (a one-way figure comes doubled), nanoseconds.
-        latency_ns: u64,
-        /// Round trip or one way.
-        source: LatencySource,
-        /// Measurements behind the figure.
-        samples: u32,
-        /// When it was measured. Its age counts from then, not from now.
-        measured: Instant,
-    },
-    /// A flow's own probe measured it.
-    FlowLatency {
-        /// The flow.
-        flow: FlowId,
-        /// Round trip, nanoseconds.
-        latency_ns: u64,
-        /// When it was measured.
-        measured: Instant,
-    },
-    /// A flow as it is now: new, or changed, or on another path.
-    FlowSet {
-        /// The flow.
-        flow: FlowId,
-        /// Its limits.
-        limits: Limits,
-        /// Its strategy.
-        strategy: PathStrategy,
-        /// The links along its path; none for a flow on one switch.
-        path: Vec<LinkId>,
-        /// What was kept of its SLA state before a restart; looked at only if the flow is new here.
-        restored: Option<SlaRecord>,
-    },
-    /// A flow is gone.
-    FlowRemoved {
-        /// The flow.
-        flow: FlowId,
-    },
-    /// A link is down or gone: its figures are not valid any more, whatever their age.
-    LinkRemoved {
-        /// The link.
-        link: LinkId,
-    },
-}
-
-/// What the fleet says.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Output {
-    /// A flow's SLA state changed; its record should be stored.
-    SlaChanged {
-        /// The flow.
-        flow: FlowId,
-        /// Before.
-        from: SlaState,
-        /// Now.
-        to: SlaState,
-        /// Latency that decided, nanoseconds; none: no valid figure.
-        latency_ns: Option<u64>,
-        /// Links of its path with a valid figure, of all.
-        coverage: (u32, u32),
-        /// Why, with figures.
-        reason: String,
-        /// When.
-        at: Instant,
-    },
-    /// Something is asked for a flow. When both concern the same change, this follows the change.
-    Request {
-        /// The flow.
-        flow: FlowId,
-        /// What is asked.
-        action: ActionKind,
-        /// Why, with figures.
-        reason: String,
-        /// When.
-        at: Instant,
-    },
-    /// A flow is not watched, because a limit of this machine is reached. A flow that was watched before stays as it was.
-    Refused {
-        /// The flow.
-        flow: FlowId,
-        /// Which limit.
-        reason: String,
-    },
-}
-
-/// Measurements that were not used, by cause, since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ignored {
-    /// Older than its expiry, than the figure there is, or than the flow's path.
-    pub stale: u64,
-    /// Larger than a minute.
-    pub too_large: u64,
-    /// Of a flow that is not watched.
-    pub unknown_flow: u64,
-    /// Of a new link when [`LINKS_MAX`] were known.
-    pub too_many_links: u64,
-    /// A flow probe's figure for a link.
-    pub wrong_source: u64,
-}
-
-/// Latency of a flow now, for views and time series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FlowFigure {
-    /// Round trip, nanoseconds; none: not known.
-    pub latency_ns: Option<u64>,
-    /// Where it comes from: the own probe, or the worse of its links' sources.
-    pub source: Option<LatencySource>,
-    /// Age of the oldest measurement in it.
-    pub age: Option<Duration>,
-    /// Links of the path with a valid figure, of all.
-    pub coverage: (u32, u32),
-    /// SLA state.
-    pub state: SlaState,
-}
-
-/// Latency of a link now, for views, time series and path computation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LinkFigure {
-    /// Round trip, nanoseconds; none: not known.
-    pub latency_ns: Option<u64>,
-    /// Where it comes from.
-    pub source: Option<LatencySource>,
-    /// Its age.
-    pub age: Option<Duration>,
-    /// Measurements since the link is known here.
-    pub samples: u64,
-    /// Flows that pass it.
-    pub flows: u32,
-}
 
 /// All flows.
 #[derive(Debug)]
@@ -297,8 +129,8 @@ impl Fleet {
 
     /// A flow's latency at `now`; none: it is not watched.
     pub fn latency_of(&self, flow: &FlowId, now: Instant) -> Option<FlowFigure> {
-        let flow = self.flows.get(self.flows.find(flow)?)?;
-        Some(self.flow_figure(flow, self.ns(now)))
+        let (sla, flow) = self.flows.get(self.flows.find(flow)?)?;
+        Some(self.flow_figure(sla, flow, self.ns(now)))
     }
 
     /// A link's latency at `now`; none: it is not known here.
@@ -310,9 +142,8 @@ impl Fleet {
     /// All flows with their latency, in a fixed order.
     pub fn flow_figures(&self, now: Instant) -> impl Iterator<Item = (FlowId, FlowFigure)> {
         let now = self.ns(now);
-        self.flows
-            .iter()
-            .map(move |flow| (flow.id(), self.flow_figure(flow, now)))
+        let flows = self.flows.iter();
+        flows.map(move |(sla, flow)| (flow.id(), self.flow_figure(sla, flow, now)))
     }
 
     /// All links with their latency, in a fixed order.
@@ -323,8 +154,8 @@ impl Fleet {
 
     /// What to keep of a flow's SLA state, so that it survives a restart; none: it is not watched.
     pub fn record_of(&self, flow: &FlowId, now: Instant) -> Option<SlaRecord> {
-        let flow = self.flows.get(self.flows.find(flow)?)?;
-        flow.limits.is_monitored().then(|| flow.core.record(self.ns(now)))
+        let (sla, _) = self.flows.get(self.flows.find(flow)?)?;
+        sla.limits.is_monitored().then(|| sla.core.record(self.ns(now)))
     }
 
     /// Flows that are watched, and links that are known.
@@ -378,15 +209,17 @@ impl Fleet {
             self.ignored.too_large += 1;
             return;
         }
-        let Some(flow) = self.flows.get_mut(index) else { return };
-        let stale = figure.at.saturating_add(self.probe_expiry) <= now
-            || figure.at < flow.path_since
-            || flow.probe.is_some_and(|known| known.at > figure.at);
-        if stale {
+        let Some((sla, flow)) = self.flows.get_mut(index) else {
+            return;
+        };
+        let older = |known| matches!(known, Own::Probe(known) if known.at > figure.at);
+        let expired = figure.at.saturating_add(self.probe_expiry) <= now;
+        if expired || figure.at < flow.path_since || older(flow.own) {
             self.ignored.stale += 1;
             return;
         }
-        flow.probe = Some(figure);
+        end_grace(sla, flow, now);
+        (flow.own, sla.own) = (Own::Probe(figure), true);
         self.judge(index, now);
     }
 
@@ -408,21 +241,25 @@ impl Fleet {
         }
         let known = self.flows.find(id);
         let index = known.unwrap_or_else(|| self.flows.insert(id));
-        let path: Box<[u32]> = path.iter().map(|&link| self.links.intern(link)).collect();
-        let Some(flow) = self.flows.get_mut(index) else { return };
-        let was_monitored = flow.limits.is_monitored();
-        let shown = flow.core.shown();
-        flow.limits = limits;
-        flow.latency_based = strategy.is_latency_based();
+        let path: Vec<u32> = path.iter().map(|&link| self.links.intern(link)).collect();
+        let Some((sla, flow)) = self.flows.get_mut(index) else {
+            return;
+        };
+        let was_monitored = sla.limits.is_monitored();
+        let shown = sla.core.shown();
+        sla.limits = limits;
+        sla.latency_based = strategy.is_latency_based();
         if known.is_none() {
             if let Some(record) = restored.filter(|_| limits.is_monitored()) {
-                flow.core = Core::restore(&record, now);
-                flow.grace = now.saturating_add(self.link_expiry);
+                sla.core = Core::restore(&record, now);
+                let until = now.saturating_add(self.link_expiry);
+                (flow.own, sla.own) = (Own::Grace { until }, true);
             }
         } else if !limits.is_monitored() {
-            flow.core = Core::new();
+            end_grace(sla, flow, now);
+            sla.core = Core::new();
         }
-        if known.is_none() || flow.path != path {
+        if known.is_none() || flow.path.links() != path {
             self.path_set(index, path, now);
         }
         if known.is_some() && was_monitored != limits.is_monitored() {
@@ -457,23 +294,27 @@ impl Fleet {
         (self.links.len() + new > LINKS_MAX).then(|| format!("{LINKS_MAX} links are known already"))
     }
 
-    fn path_set(&mut self, index: u32, path: Box<[u32]>, now: u64) {
+    fn path_set(&mut self, index: u32, path: Vec<u32>, now: u64) {
         // The new links first, so that a link on both paths is not forgotten in between.
         for &link in &path {
             if let Some(link) = self.links.get_mut(link) {
                 link.flows.push(index);
             }
         }
-        let Some(flow) = self.flows.get_mut(index) else { return };
-        flow.sum = crate::flows::Sum::default();
+        let Some((sla, flow)) = self.flows.get_mut(index) else {
+            return;
+        };
+        sla.sum_anew(path.len() as u16);
         for &link in &path {
-            flow.sum.add(self.links.get(link).and_then(|link| link.added));
+            sla.add(self.links.get(link).and_then(|link| link.added));
         }
-        flow.probe = None;
+        if let Own::Probe(_) = flow.own {
+            (flow.own, sla.own) = (Own::Nothing, false);
+        }
         flow.path_since = now;
-        flow.core.restart_window(now);
-        let old = std::mem::replace(&mut flow.path, path);
-        self.leave(index, &old);
+        sla.core.restart_window(now);
+        let old = std::mem::replace(&mut flow.path, Path::from(path));
+        self.leave(index, old.links());
     }
 
     fn leave(&mut self, flow: u32, path: &[u32]) {
@@ -501,7 +342,7 @@ impl Fleet {
         let Some(index) = self.flows.find(id) else { return };
         if let Some(mut flow) = self.flows.remove(index) {
             self.timers.disarm(Owner::Flow(index), &mut flow.armed);
-            self.leave(index, &flow.path);
+            self.leave(index, flow.path.links());
         }
     }
 
@@ -534,13 +375,17 @@ impl Fleet {
             let passing = std::mem::take(&mut link.flows);
             // All sums first: a flow that passes the link twice is judged by its whole sum.
             for &flow in &passing {
-                if let Some(flow) = self.flows.get_mut(flow) {
-                    flow.sum.subtract(old);
-                    flow.sum.add(value);
+                if let Some(sla) = self.flows.sla_mut(flow) {
+                    sla.subtract(old);
+                    sla.add(value);
                 }
             }
+            let threshold = self.config.threshold;
             for &flow in &passing {
-                self.judge(flow, now);
+                // Nearly all flows are healthy and stay so: only their line of the table is looked at.
+                if self.flows.sla_mut(flow).is_some_and(|sla| !is_settled(sla, threshold)) {
+                    self.judge(flow, now);
+                }
             }
             if let Some(link) = self.links.get_mut(index) {
                 link.flows = passing;
@@ -550,76 +395,82 @@ impl Fleet {
     }
 
     fn flow_due(&mut self, index: u32, at: u64) {
-        let Some(flow) = self.flows.get_mut(index) else { return };
+        let Some((_, flow)) = self.flows.get_mut(index) else {
+            return;
+        };
         flow.armed = NEVER;
-        if flow.limits.is_monitored() && flow.grace == NEVER {
-            // Before a figure expires at the same moment: what held until now held for the whole window.
-            let rules = Rules::new(self.config.window, flow.latency_based);
-            while let Some(step) = self.flows.get_mut(index).and_then(|flow| flow.core.due(at, rules)) {
-                self.say(index, step, at);
-            }
-        }
-        let Some(flow) = self.flows.get_mut(index) else { return };
-        if flow
-            .probe
-            .is_some_and(|probe| probe.at.saturating_add(self.probe_expiry) <= at)
-        {
-            flow.probe = None;
-        }
-        if flow.grace <= at {
-            flow.grace = NEVER;
+        // Before a figure expires at the same moment: what held until now held for the whole window.
+        self.do_due(index, at);
+        let Some((sla, flow)) = self.flows.get_mut(index) else {
+            return;
+        };
+        if flow.own_deadline(self.probe_expiry) <= at {
+            (flow.own, sla.own) = (Own::Nothing, false);
         }
         self.judge(index, at);
     }
 
+    /// Says what a flow's core has due. Nothing is while it has its grace.
+    fn do_due(&mut self, index: u32, now: u64) {
+        loop {
+            let Some((sla, flow)) = self.flows.get_mut(index) else {
+                return;
+            };
+            if !runs(sla, flow) {
+                return;
+            }
+            let rules = Rules::new(self.config.window, sla.latency_based);
+            let Some(step) = sla.core.due(now, rules) else { return };
+            self.say(index, step, now);
+        }
+    }
+
     /// Tells a flow's core the grade of its latency, says what follows, and arms its deadline.
     fn judge(&mut self, index: u32, now: u64) {
-        let Some(flow) = self.flows.get_mut(index) else { return };
-        let rules = Rules::new(self.config.window, flow.latency_based);
         let threshold = self.config.threshold;
-        if flow.limits.is_monitored() {
-            let latency = flow.latency();
-            if flow.grace != NEVER && latency.is_some() {
-                flow.grace = NEVER;
-                flow.core.restart_window(now);
-            }
-            if flow.grace == NEVER {
-                let seen: Option<Grade> =
-                    latency.map(|(ns, _)| flow.limits.grade(ns, threshold, flow.core.last_stable()));
-                if let Some(step) = flow.core.observe(seen, now, rules) {
-                    self.say(index, step, now);
-                }
-                // A window of no length has passed already, and a repetition may have waited for this.
-                while let Some(step) = self.flows.get_mut(index).and_then(|flow| flow.core.due(now, rules)) {
-                    self.say(index, step, now);
-                }
-            }
+        let Some((sla, flow)) = self.flows.get_mut(index) else {
+            return;
+        };
+        let rules = Rules::new(self.config.window, sla.latency_based);
+        let latency = latency(sla, flow);
+        if latency.is_some() {
+            end_grace(sla, flow, now);
         }
-        let Some(flow) = self.flows.get_mut(index) else { return };
-        let probe = flow
-            .probe
-            .map_or(NEVER, |probe| probe.at.saturating_add(self.probe_expiry));
-        let core = match flow.core.deadline(rules) {
-            Some((at, _)) if flow.limits.is_monitored() && flow.grace == NEVER => at,
+        if runs(sla, flow) {
+            let last = sla.core.last_stable();
+            let seen: Option<Grade> = latency.map(|(ns, _)| sla.limits.grade(ns, threshold, last));
+            if let Some(step) = sla.core.observe(seen, now, rules) {
+                self.say(index, step, now);
+            }
+            // A window of no length has passed already, and a repetition may have waited for this.
+            self.do_due(index, now);
+        }
+        let Some((sla, flow)) = self.flows.get_mut(index) else {
+            return;
+        };
+        let core = match sla.core.deadline(rules) {
+            Some((at, _)) if runs(sla, flow) => at,
             Some(_) | None => NEVER,
         };
-        let deadline = probe.min(core).min(flow.grace);
+        let deadline = core.min(flow.own_deadline(self.probe_expiry));
         self.timers.arm(Owner::Flow(index), &mut flow.armed, deadline);
     }
 
     fn say(&mut self, index: u32, step: Step, at: u64) {
         let at = self.instant(at);
-        let Some(flow) = self.flows.get(index) else { return };
+        let Some((sla, flow)) = self.flows.get(index) else {
+            return;
+        };
         let id = flow.id();
-        let latency = flow.latency();
-        let (valid, total) = flow.coverage();
+        let latency = latency(sla, flow);
+        let (valid, total) = sla.coverage();
         let basis = Basis {
             source: latency.map(|(_, source)| source),
             valid,
             total,
         };
         let latency_ns = latency.map(|(ns, _)| ns);
-        let reason = reason::of(&step, latency_ns, flow.limits, self.config.window, Some(basis));
+        let reason = reason::of(&step, latency_ns, sla.limits, self.config.window, Some(basis));
         if step.from != step.to {
             self.outputs.push_back(Output::SlaChanged {
                 flow: id.clone(),
@@ -641,22 +492,22 @@ impl Fleet {
         }
     }
 
-    fn flow_figure(&self, flow: &crate::flows::Flow, now: u64) -> FlowFigure {
-        let latency = flow.latency();
-        let measured = || match flow.probe {
-            Some(probe) => probe.at,
-            None => {
+    fn flow_figure(&self, sla: &Sla, flow: &Flow, now: u64) -> FlowFigure {
+        let latency = latency(sla, flow);
+        let measured = || match flow.own {
+            Own::Probe(probe) => probe.at,
+            Own::Nothing | Own::Grace { .. } => {
                 let of = |&link: &u32| Some(self.links.get(link)?.figure()?.0.at);
-                flow.path.iter().filter_map(of).min().unwrap_or(now)
+                flow.path.links().iter().filter_map(of).min().unwrap_or(now)
             }
         };
         FlowFigure {
             latency_ns: latency.map(|(ns, _)| ns),
             source: latency.map(|(_, source)| source),
             age: latency.map(|_| Duration::from_nanos(now.saturating_sub(measured()))),
-            coverage: flow.coverage(),
-            state: if flow.limits.is_monitored() {
-                flow.core.shown()
+            coverage: sla.coverage(),
+            state: if sla.limits.is_monitored() {
+                sla.core.shown()
             } else {
                 SlaState::NotMonitored
             },
@@ -682,7 +533,7 @@ impl Fleet {
     }
 }
 
-fn link_figure(link: &crate::links::Link, now: u64) -> LinkFigure {
+fn link_figure(link: &Link, now: u64) -> LinkFigure {
     let figure = link.figure();
     LinkFigure {
         latency_ns: figure.map(|(figure, _)| figure.ns),
@@ -691,4 +542,29 @@ fn link_figure(link: &crate::links::Link, now: u64) -> LinkFigure {
         samples: link.samples,
         flows: link.flows.len() as u32,
     }
+}
+
+/// Whether the core of a flow runs: it is monitored, and the time that it has after a restart is over.
+fn runs(sla: &Sla, flow: &Flow) -> bool {
+    sla.limits.is_monitored() && !matches!(flow.own, Own::Grace { .. })
+}
+
+/// The first figure after a restart, or limits that are gone: what is seen from now on counts.
+fn end_grace(sla: &mut Sla, flow: &mut Flow, now: u64) {
+    if let Own::Grace { .. } = flow.own {
+        (flow.own, sla.own) = (Own::Nothing, false);
+        sla.core.restart_window(now);
+    }
+}
+
+/// Whether another sum changes nothing: the flow has nothing of its own, and is not monitored or healthy as before.
+fn is_settled(sla: &Sla, threshold: Threshold) -> bool {
+    if sla.own {
+        return false;
+    }
+    if !sla.limits.is_monitored() {
+        return true;
+    }
+    let grade = |(ns, _)| sla.limits.grade(ns, threshold, sla.core.last_stable());
+    sla.sum().is_some_and(|sum| sla.core.is_settled_at(grade(sum)))
 }
