@@ -39,7 +39,7 @@ pub struct Packet {
     pub ip_proto: Option<u8>,
     /// UDP source and destination, if it is UDP.
     pub udp: Option<(u16, u16)>,
-    /// Everything else, opaque.
+    /// Everything after the EtherType, opaque.
     pub payload: Vec<u8>,
 }
 

@@ -184,3 +184,140 @@ fn change(action: Action, packet: &mut Packet) {
         Action::Output(_) | Action::Group(_) => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use skerry_bus::ids::Cookie;
+    use skerry_bus::objects::{Group, Masked, RuleKey};
+
+    fn rule(table: u8, priority: u16, matches: Match, apply: Vec<Action>) -> Rule {
+        Rule {
+            key: RuleKey {
+                table,
+                priority,
+                matches,
+            },
+            cookie: Cookie(0),
+            meter: None,
+            apply,
+            write_metadata: None,
+            goto: None,
+            reset_counts: false,
+        }
+    }
+
+    fn port(n: u32) -> Action {
+        Action::Output(OutPort::Port(PortNo(n)))
+    }
+
+    /// Ports and tags of what a switch with these rules and groups sends for a packet with `tags` on port 1.
+    fn sent(rules: Vec<Rule>, groups: Vec<Group>, tags: &[u16]) -> Vec<(u32, Vec<u16>)> {
+        let mut objects = Objects::new();
+        rules.into_iter().for_each(|r| objects.put_rule(r));
+        groups.into_iter().for_each(|g| objects.put_group(g));
+        let out = process(&objects, PortNo(1), &Packet::tagged(tags, b""));
+        out.into_iter()
+            .map(|e| match e {
+                Emission::Port(port, packet) => (port.0, packet.vids()),
+                Emission::Controller(packet) => (0, packet.vids()),
+            })
+            .collect()
+    }
+
+    fn all(actions: Vec<Action>) -> Vec<Rule> {
+        vec![rule(0, 1, Match::default(), actions)]
+    }
+
+    fn group(id: u32, kind: GroupKind, buckets: Vec<Vec<Action>>) -> Group {
+        let buckets = buckets.into_iter().map(|actions| Bucket { actions }).collect();
+        Group { id, kind, buckets }
+    }
+
+    #[test]
+    fn a_packet_leaves_by_its_own_port_only_if_that_is_said() {
+        let out = sent(
+            all(vec![port(1), port(2), Action::Output(OutPort::InPort)]),
+            vec![],
+            &[],
+        );
+        assert_eq!(out, [(2, vec![]), (1, vec![])]);
+        let out = sent(all(vec![Action::Output(OutPort::Controller)]), vec![], &[7]);
+        assert_eq!(out, [(0, vec![7])]);
+    }
+
+    #[test]
+    fn each_output_sends_the_packet_as_it_is_then() {
+        let actions = vec![
+            port(2),
+            Action::PushVlan(0x8100),
+            Action::SetVlan(9),
+            port(3),
+            Action::PopVlan,
+            port(4),
+        ];
+        let out = sent(all(actions), vec![], &[7]);
+        assert_eq!(out, [(2, vec![7]), (3, vec![7, 9]), (4, vec![7])]);
+    }
+
+    #[test]
+    fn a_bucket_is_a_set_and_does_not_touch_the_packet_of_the_next_one() {
+        // Written in the wrong order and with two pushes: it pops, pushes once, sets, and outputs last.
+        let odd = vec![
+            port(2),
+            Action::SetVlan(9),
+            Action::PushVlan(0x8100),
+            Action::PushVlan(0x8100),
+            Action::PopVlan,
+        ];
+        let groups = vec![
+            group(1, GroupKind::All, vec![odd, vec![port(3)], vec![Action::Group(2)]]),
+            group(
+                2,
+                GroupKind::Indirect,
+                vec![vec![Action::PopVlan, port(4)], vec![port(5)]],
+            ),
+        ];
+        let out = sent(all(vec![Action::Group(1), port(6)]), groups, &[7]);
+        assert_eq!(out, [(2, vec![9]), (3, vec![7]), (4, vec![]), (6, vec![7])]);
+    }
+
+    #[test]
+    fn a_group_in_a_bucket_hides_the_output_and_circles_end() {
+        let groups = vec![group(
+            1,
+            GroupKind::All,
+            vec![vec![port(2), Action::Group(1)], vec![port(3)]],
+        )];
+        let out = sent(all(vec![Action::Group(1)]), groups, &[]);
+        assert_eq!(out, vec![(3, vec![]); GROUP_DEPTH_MAX]);
+        assert_eq!(sent(all(vec![Action::Group(9), port(2)]), vec![], &[]), [(2, vec![])]);
+    }
+
+    #[test]
+    fn tables_go_forward_and_metadata_goes_with_them() {
+        let bits = |value, mask| Some(Masked { value, mask });
+        let with = |value, mask| Match {
+            metadata: bits(value, mask),
+            ..Match::default()
+        };
+        let first = Rule {
+            write_metadata: bits(0xff, 0x0f),
+            goto: Some(2),
+            ..rule(0, 1, Match::default(), vec![])
+        };
+        let back = Rule {
+            goto: Some(0),
+            ..rule(2, 5, with(0x0f, 0xff), vec![port(2)])
+        };
+        let worse = rule(2, 4, Match::default(), vec![port(3)]);
+        assert_eq!(
+            sent(vec![first.clone(), back, worse.clone()], vec![], &[]),
+            [(2, vec![])]
+        );
+        let other = rule(2, 5, with(0xff, 0xff), vec![port(2)]);
+        assert_eq!(sent(vec![first, other, worse], vec![], &[]), [(3, vec![])]);
+        // No rule, no packet.
+        assert_eq!(sent(vec![], vec![], &[]), []);
+    }
+}

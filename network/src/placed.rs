@@ -32,7 +32,7 @@ impl Placed {
     /// both can stand for a while. What this one holds stays held until [`Pools::release`] is called with both.
     pub fn changed(&self, flow: Flow, route: Route, pools: &mut Pools) -> Result<Placed, Exhausted> {
         let new_path = route != self.route;
-        let ids = pools.allocate(&flow, Some((&self.flow, &self.ids)), new_path)?;
+        let ids = pools.allocate(&flow, Some(&self.ids), new_path)?;
         Ok(Placed { flow, route, ids })
     }
 

@@ -228,15 +228,10 @@ impl Pools {
         }
     }
 
-    /// Numbers for a flow. Without `before` all are new; with it (what the flow was and has) they stay as far as they fit,
-    /// and only the path's own are new if `new_path`. What `before` has stays held until it is released. On error
+    /// Numbers for a flow. Without `old` all are new; with it (what the flow has) they stay as far as they fit,
+    /// and only the path's own are new if `new_path`. What `old` has stays held until it is released. On error
     /// nothing is taken.
-    pub fn allocate(
-        &mut self,
-        flow: &Flow,
-        before: Option<(&Flow, &FlowIds)>,
-        new_path: bool,
-    ) -> Result<FlowIds, Exhausted> {
+    pub fn allocate(&mut self, flow: &Flow, old: Option<&FlowIds>, new_path: bool) -> Result<FlowIds, Exhausted> {
         let mut ids = FlowIds {
             path_number: 0,
             // No id at all until one is taken: the range begins at 1.
@@ -246,10 +241,10 @@ impl Pools {
             groups: Vec::new(),
             joins: BTreeMap::new(),
         };
-        match self.allocate_into(&mut ids, flow, before, new_path) {
+        match self.allocate_into(&mut ids, flow, old, new_path) {
             Ok(()) => Ok(ids),
             Err(exhausted) => {
-                self.release(&ids, before.map(|(_, ids)| ids));
+                self.release(&ids, old);
                 Err(exhausted)
             }
         }
@@ -259,10 +254,9 @@ impl Pools {
         &mut self,
         ids: &mut FlowIds,
         flow: &Flow,
-        before: Option<(&Flow, &FlowIds)>,
+        old: Option<&FlowIds>,
         new_path: bool,
     ) -> Result<(), Exhausted> {
-        let old = before.map(|(_, ids)| ids);
         self.path_ids(ids, flow, old, new_path)?;
         for point in flow.joins.keys() {
             let id = match old.and_then(|o| o.joins.get(point)) {
@@ -272,7 +266,7 @@ impl Pools {
             ids.joins.insert(point.clone(), id);
         }
         self.meter_ids(ids, flow, old)?;
-        self.group_ids(ids, flow, before)
+        self.group_ids(ids, flow, old)
     }
 
     fn effective_id(&mut self, flow: &Flow, role: &str) -> Result<u32, Exhausted> {
@@ -336,13 +330,7 @@ impl Pools {
         take(used, FLOW_GROUPS, hash(&flow.id, role)).ok_or(Exhausted::Groups(switch))
     }
 
-    fn group_ids(
-        &mut self,
-        ids: &mut FlowIds,
-        flow: &Flow,
-        before: Option<(&Flow, &FlowIds)>,
-    ) -> Result<(), Exhausted> {
-        let old = before.map(|(_, ids)| ids);
+    fn group_ids(&mut self, ids: &mut FlowIds, flow: &Flow, old: Option<&FlowIds>) -> Result<(), Exhausted> {
         let mut exits = Vec::new();
         for (switch, exit) in Exit::all(flow) {
             let role = GroupRole::Exit(exit);
@@ -356,7 +344,7 @@ impl Pools {
             exits.push((switch, exit));
             ids.groups.push(GroupId { switch, role, id });
         }
-        let slots = self.join_slots(ids, flow, before)?;
+        let slots = self.join_slots(ids, flow, old)?;
         for (switch, bucket) in chains(flow, &exits, &slots) {
             let role = GroupRole::Chain(bucket);
             let id = match old.and_then(|o| o.group(switch, &role)) {
@@ -369,16 +357,16 @@ impl Pools {
     }
 
     /// Groups of join points: one for each point, and those that points left behind, at the flow's present ends.
-    /// A new point takes over a group that was left behind before this change, so that their number never exceeds the
-    /// number of points that once stood together.
+    /// A new point takes over a group that was left behind, so that their number never exceeds the number of points that
+    /// once stood together.
     fn join_slots(
         &mut self,
         ids: &mut FlowIds,
         flow: &Flow,
-        before: Option<(&Flow, &FlowIds)>,
+        old: Option<&FlowIds>,
     ) -> Result<Vec<(SwitchId, PointId, Endpoint)>, Exhausted> {
         let first = ids.groups.len();
-        let kept = before.iter().flat_map(|(_, had)| &had.groups).filter(|g| {
+        let kept = old.iter().flat_map(|had| &had.groups).filter(|g| {
             // Where the flow has no end any more nothing can join it.
             matches!(g.role, GroupRole::Join { .. }) && flow.leg_from(g.switch).is_some()
         });
@@ -392,10 +380,7 @@ impl Pools {
                 sink: join.sink,
             };
             let left_behind = ids.groups[first..].iter_mut().find(|g| match &g.role {
-                GroupRole::Join { point, sink } => {
-                    let used_before = before.is_some_and(|(was, _)| joined(was, point, sink).is_some());
-                    g.switch == join.switch && !used_before && joined(flow, point, sink).is_none()
-                }
+                GroupRole::Join { point, sink } => g.switch == join.switch && joined(flow, point, sink).is_none(),
                 GroupRole::Exit(_) | GroupRole::Chain(_) => false,
             });
             match left_behind {

@@ -5,6 +5,7 @@
 //! | stage | what happens | why there |
 //! | --- | --- | --- |
 //! | prepare | new meters, groups, egress and transit rules | nothing sends there yet |
+//! | retire | rules of joined traffic that go and whose group is about to do something else | or the traffic would go there |
 //! | switch | ingress rules are replaced in place or added, groups and meters that exist are changed | each change is one message and atomic; old and new way both stand |
 //! | open | new rules of tables 0 and 1 let packets in | only now, so that a tag is never taken off without a rule that wants it |
 //! | close | ingress and entrance rules that go | the old way still stands for what is under way; then the drain |
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use skerry_bus::ids::SwitchId;
-use skerry_bus::objects::{Objects, Rule};
+use skerry_bus::objects::{Action, Objects, Rule};
 
 use crate::layout::table;
 use crate::translate::PerSwitch;
@@ -42,6 +43,8 @@ pub fn drain(old_latency_ns: Option<u64>) -> Duration {
 pub enum StageName {
     /// New things that nothing uses yet.
     Prepare,
+    /// What must not meet the changed groups goes.
+    Retire,
     /// The flow changes over.
     Switch,
     /// Packets are let in.
@@ -56,6 +59,7 @@ impl fmt::Display for StageName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             StageName::Prepare => "prepare",
+            StageName::Retire => "retire",
             StageName::Switch => "switch",
             StageName::Open => "open",
             StageName::Close => "close",
@@ -120,7 +124,7 @@ fn is_entrance(rule: &Rule) -> bool {
 }
 
 /// One switch's objects after each stage, up to the last but one; the last is `after` itself.
-fn states(before: &Objects, after: &Objects) -> [(StageName, Objects); 5] {
+fn states(before: &Objects, after: &Objects) -> [(StageName, Objects); 6] {
     let mut prepared = before.clone();
     for (id, meter) in &after.meters {
         prepared.meters.entry(*id).or_insert(*meter);
@@ -133,7 +137,15 @@ fn states(before: &Objects, after: &Objects) -> [(StageName, Objects); 5] {
             prepared.rules.entry(key.clone()).or_insert_with(|| rule.clone());
         }
     }
-    let mut switched = prepared.clone();
+    let changes = |action: &Action| match action {
+        Action::Group(id) => after.groups.get(id).is_some_and(|g| before.groups.get(id) != Some(g)),
+        _ => false,
+    };
+    let mut retired = prepared.clone();
+    retired
+        .rules
+        .retain(|key, rule| after.rules.contains_key(key) || !is_ingress(rule) || !rule.apply.iter().any(changes));
+    let mut switched = retired.clone();
     switched.meters.extend(&after.meters);
     switched
         .groups
@@ -153,6 +165,7 @@ fn states(before: &Objects, after: &Objects) -> [(StageName, Objects); 5] {
         .retain(|key, rule| after.rules.contains_key(key) || !(is_ingress(rule) || is_entrance(rule)));
     [
         (StageName::Prepare, prepared),
+        (StageName::Retire, retired),
         (StageName::Switch, switched),
         (StageName::Open, opened),
         (StageName::Close, closed),

@@ -7,7 +7,7 @@ use skerry_bus::objects::{Mac, MeterUnit};
 use skerry_network::layout::{DISCOVERY_MAC, DISCOVERY_METER, DISCOVERY_UDP, IPV4, TURNED_UDP, UDP, priority};
 use skerry_network::packet::Packet;
 use skerry_network::walk::{Outcome, walk};
-use skerry_network::{PerSwitch, service_objects};
+use skerry_network::{PerSwitch, Placed, Pools, service_objects};
 
 mod common;
 use common::*;
@@ -73,6 +73,28 @@ fn a_turned_packet_of_another_switch_is_dropped_and_a_forged_one_is_turned_once(
         assert_eq!((outcome.visits, outcome.to_controller.len()), (1, 0), "from {from}");
         let outcome = let_loose(&state, &ring(), port(4, 10), discovery(from, DISCOVERY_UDP));
         assert!(outcome.visits <= 2, "from {from}");
+    }
+}
+
+#[test]
+fn a_customer_who_sends_discovery_packets_into_a_flow_finds_them_dropped_or_caught() {
+    let (a, b) = (endpoint(1, 1, 0, 0), endpoint(3, 1, 0, 0));
+    let flow = Placed::new(flow("f1", a, b), routes(1, 3)[0].clone(), &mut Pools::new()).expect("numbers");
+    let state = union([&services(), &flow.objects().expect("rules")]);
+    for from in 1..=SWITCHES + 1 {
+        for udp in [DISCOVERY_UDP, TURNED_UDP] {
+            let links = cables(&ring());
+            let outcome = walk(|_, s| state.get(&s), &links, a.port_ref(), discovery(from, udp), 64);
+            let context = format!("from {from} to {udp}");
+            assert!(!outcome.cut_off && outcome.visits == 1, "{context}");
+            // Only what is turned comes back, to where it came from.
+            assert!(
+                outcome.delivered.iter().all(|(port, _)| *port == a.port_ref()),
+                "{context}"
+            );
+            let caught = usize::from((udp == DISCOVERY_UDP) != (from == 1));
+            assert_eq!(outcome.to_controller.len(), caught, "{context}");
+        }
     }
 }
 

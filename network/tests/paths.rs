@@ -11,7 +11,7 @@ use skerry_network::route::Passage;
 mod common;
 use common::Rng;
 
-const NETWORKS: u64 = 400;
+const NETWORKS: u64 = 2_000;
 const SEED: u64 = 0x5eed_0001;
 
 fn port(switch: u64, port: u32) -> PortRef {
@@ -21,14 +21,14 @@ fn port(switch: u64, port: u32) -> PortRef {
     }
 }
 
-/// 2 to 6 switches, up to 10 links, parallel ones too; few different figures, so that ties are common.
+/// 2 to 6 switches, up to 14 links, parallel ones too; few different figures, so that ties are common.
 fn network(rng: &mut Rng) -> (Graph, u64) {
     let switches = 2 + rng.below(5);
     let mut graph = Graph::new();
     for s in 1..=switches {
         graph.add_switch(SwitchId(s));
     }
-    for n in 0..rng.below(11) as u32 {
+    for n in 0..rng.below(15) as u32 {
         let (a, b) = (1 + rng.below(switches), 1 + rng.below(switches));
         let link = LinkId::new(port(a, 100 + 2 * n), port(b, 101 + 2 * n));
         let latency = (rng.below(6) != 0).then(|| 1 + rng.below(4));
