@@ -1,19 +1,18 @@
 //! Random inputs: the fleet's dense, incremental tables against one that adds everything anew each time, and the
 //! same inputs twice.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use common::runner;
 use proptest::prelude::*;
-use proptest::test_runner::{Config as RunnerConfig, RngSeed};
 use skerry_bus::api::PathStrategy;
 use skerry_bus::{FlowId, LatencySource, LinkId};
 use skerry_monitor::fleet::{Config, Fleet, Input, Output};
 use skerry_monitor::limits::Limits;
 use skerry_monitor::sla::SlaState;
-
-/// Every run tries the same inputs; printed with each failure.
-const SEED: u64 = 0xf1ee_7001;
 
 const EXPIRY_MS: u64 = 1_000;
 
@@ -261,10 +260,7 @@ fn run(steps: &[(u64, Step)]) -> Result<Vec<(Duration, String)>, TestCaseError> 
 }
 
 proptest! {
-    #![proptest_config({
-        println!("seed {SEED:#x}");
-        RunnerConfig { rng_seed: RngSeed::Fixed(SEED), failure_persistence: None, ..RunnerConfig::with_cases(2_000) }
-    })]
+    #![proptest_config(runner(2_000))]
 
     #[test]
     fn random_inputs_leave_what_adding_everything_anew_gives_and_the_same_each_time(

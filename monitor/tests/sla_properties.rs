@@ -1,25 +1,15 @@
 //! Random series against a second, slower reading of design section 8: one that keeps the whole history and
 //! looks back through it, instead of keeping a state.
 
+mod common;
+
 use std::time::{Duration, Instant};
 
+use common::runner;
 use proptest::prelude::*;
-use proptest::test_runner::{Config as RunnerConfig, RngSeed};
 use skerry_bus::service::ActionKind;
 use skerry_monitor::limits::{Grade, Limits, Threshold};
 use skerry_monitor::sla::{Config, Input, Output, Sla, SlaState};
-
-/// Every run tries the same series; printed with each failure.
-const SEED: u64 = 0x5ca1_ab1e;
-
-fn runner(cases: u32) -> RunnerConfig {
-    println!("seed {SEED:#x}");
-    RunnerConfig {
-        rng_seed: RngSeed::Fixed(SEED),
-        failure_persistence: None,
-        ..RunnerConfig::with_cases(cases)
-    }
-}
 
 #[derive(Debug, Clone)]
 struct Series {
