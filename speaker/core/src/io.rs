@@ -39,7 +39,8 @@ pub struct Config {
     pub handshake_max: Duration,
     /// How long a switch may take for a barrier reply or for a part of a dump.
     pub barrier_max: Duration,
-    /// How long the living session of a switch has to answer when a second one claims the same id.
+    /// How long the living session of a switch has to answer when a second one claims the same id. Open vSwitch stands
+    /// still for a second and more while it makes bridges, and a living session must not be lost for that.
     pub challenge: Duration,
     /// Interval of the packets that measure the control channel's own round trip.
     pub control_rtt: Duration,
@@ -62,8 +63,8 @@ impl Config {
             echo_missed_max: 3,
             handshake_max: Duration::from_secs(5),
             barrier_max: Duration::from_secs(30),
-            challenge: Duration::from_millis(500),
-            control_rtt: Duration::from_secs(2),
+            challenge: Duration::from_secs(2),
+            control_rtt: Duration::from_secs(1),
             connections_max: 4096,
         }
     }

@@ -368,7 +368,8 @@ impl Lane {
             Authority::Settling => return false,
             Authority::Master(term) if term >= a.term => {}
             Authority::Master(_) | Authority::None => {
-                events.extend(self.lose_role());
+                let term = a.term;
+                events.extend(self.lose_role(term));
                 return true;
             }
         }
@@ -539,17 +540,18 @@ impl Lane {
         }
     }
 
-    /// The role is gone, or is being given up: nothing is written any more.
-    pub(crate) fn lose_role(&mut self) -> Vec<Event> {
+    /// The role under this term is gone, or is being given up: nothing of it is written any more. Commands of a newer term,
+    /// which is perhaps being asked for at this moment, keep their place.
+    pub(crate) fn lose_role(&mut self, lost: Term) -> Vec<Event> {
         let cause = || Cause::NoRole { held: None };
         let mut events: Vec<Event> = self.stop(cause()).into_iter().collect();
-        if matches!(&self.state, State::Dumping(d) if d.then.is_some()) {
+        if matches!(&self.state, State::Dumping(d) if d.then.as_ref().is_some_and(|(term, _, _)| *term <= lost)) {
             events.extend(self.no_dump(cause()));
         }
         self.held = None;
         let (gone, kept): (VecDeque<Waiting>, VecDeque<Waiting>) = std::mem::take(&mut self.queue)
             .into_iter()
-            .partition(|w| matches!(w.work, Work::Desired { .. }));
+            .partition(|w| matches!(w.work, Work::Desired { term, .. } if term <= lost));
         self.queue = kept;
         for waiting in gone {
             events.push(self.ended(waiting.job, Outcome::Rejected, Some(cause()), 0));

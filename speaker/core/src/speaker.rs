@@ -5,7 +5,7 @@ mod probes;
 mod sessions;
 mod tell;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use ofproto::{Body, Message, RoleStatus};
@@ -52,8 +52,8 @@ pub struct Speaker {
     announced: u64,
     /// Highest owner epoch seen per partition.
     owner_epochs: BTreeMap<i32, u64>,
-    /// Snapshots that were written because they were asked for, newest last.
-    snapshots: VecDeque<CorrelationId>,
+    /// Snapshots that were written because they were asked for, newest last, each with the partitions that asked so far.
+    snapshots: VecDeque<(CorrelationId, BTreeSet<i32>)>,
     /// Refusals told since the beginning of the current second.
     refusals: (Instant, u32),
     was_up: bool,

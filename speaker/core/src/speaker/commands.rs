@@ -144,18 +144,31 @@ impl Speaker {
                 Ok(())
             }
             CommandBody::RegionSnapshot { snapshot } => {
-                // It is written to every partition of the commands, and answered in every partition of the events once.
-                if !self.snapshots.contains(&snapshot) {
-                    if self.snapshots.len() == SNAPSHOTS_MAX {
-                        self.snapshots.pop_front();
-                    }
-                    self.snapshots.push_back(snapshot.clone());
+                if self.is_new_snapshot(partition, &snapshot) {
                     self.snapshot(now, &snapshot);
                 }
                 self.finish(now, job, Outcome::Applied, None, None, 0, Vec::new());
                 Ok(())
             }
         }
+    }
+
+    /// A request for a region's snapshot is written to every partition of the commands, and answered in every partition of
+    /// the events once. The same partition asking again, by whatever name, asks for another one.
+    fn is_new_snapshot(&mut self, partition: i32, name: &CorrelationId) -> bool {
+        if let Some((_, asked)) = self.snapshots.iter_mut().find(|(known, _)| known == name) {
+            if asked.insert(partition) {
+                return false;
+            }
+            asked.clear();
+            asked.insert(partition);
+            return true;
+        }
+        if self.snapshots.len() == SNAPSHOTS_MAX {
+            self.snapshots.pop_front();
+        }
+        self.snapshots.push_back((name.clone(), [partition].into()));
+        true
     }
 
     /// When a deadline of the broker's clock passes; none if that clock is not known.
@@ -208,7 +221,7 @@ impl Speaker {
             return Err((Outcome::Rejected, Cause::Busy));
         }
         // Nothing is written from here on, whether or not the switch answers.
-        let events = entry.lane.lose_role();
+        let events = entry.lane.lose_role(term);
         self.become_inactive(switch);
         self.lane_events(now, switch, events);
         Ok(())
@@ -244,8 +257,9 @@ impl Speaker {
             generation,
             messages,
         };
-        // What was read is read again when it is asked for again: it may be another by then, and large.
-        if told.is_empty() {
+        // What was read is read again when it is asked for again: it may be another by then, and large. Copies of a region-wide
+        // request have one name in all partitions, and each is to be looked at.
+        if told.is_empty() && job.switch.is_some() {
             self.jobs.remember(job.correlation_id.clone(), result.clone());
         }
         self.answer(

@@ -294,7 +294,7 @@ impl Speaker {
                 role::Event::Shown => self.tell_changed(now, switch),
                 role::Event::Lost { term, seen } => {
                     self.become_inactive(switch);
-                    let ended = self.switches.get_mut(&switch).map(|entry| entry.lane.lose_role());
+                    let ended = self.switches.get_mut(&switch).map(|entry| entry.lane.lose_role(term));
                     let fact = Fact::RoleLost {
                         switch,
                         term,

@@ -255,6 +255,18 @@ fn a_region_snapshot_is_told_once_however_many_partitions_ask() {
     for partition in 0..4 {
         assert_eq!(world.ended(0, &format!("ask-{partition}")), (Outcome::Applied, None));
     }
+    // A router that started again and counts from the beginning is not ignored.
+    let before = world.mark(0);
+    let payload = encode(&Command {
+        correlation_id: id("ask-0"),
+        requester: "router".into(),
+        deadline_ms: world.broker_ms() + 1_000,
+        owner_epoch: Some(2),
+        region: Some(region("east")),
+        body: CommandBody::RegionSnapshot { snapshot: id("sync-1") },
+    });
+    world.record(0, 0, payload);
+    assert_eq!(begins(&world, before), ["sync-1"; 4]);
 }
 
 #[test]

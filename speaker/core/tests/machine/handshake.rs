@@ -223,7 +223,7 @@ fn a_dead_connection_gives_way_to_the_next_one_after_the_challenge() {
     // The switch came back on a new connection; the old one was cut without a word.
     world.model(1).disconnect(1);
     let second = world.connect(1, 0);
-    world.run(400 * MS);
+    world.run(1_900 * MS);
     assert_eq!(connected(&world, 0).len(), 1, "the newcomer waits");
     // Whoever comes while one waits is refused at once.
     let third = world.connect(1, 0);
@@ -243,6 +243,27 @@ fn a_dead_connection_gives_way_to_the_next_one_after_the_challenge() {
         _ => None,
     });
     assert_eq!(gone, [1]);
+}
+
+#[test]
+fn a_number_that_changes_while_the_role_is_settled_is_asked_again() {
+    let mut world = World::new(&["east"]);
+    world.add_switch(1, 1);
+    world.model(1).generation = Some(4);
+    world.model(1).quirks.newer_after_nochange = 3;
+    world.connect(1, 0);
+    world.run(100 * MS);
+    let state = &connected(&world, 0)[0];
+    assert_eq!((state.role, state.term_seen), (Role::Slave, Some(Term(7))));
+    // But not for ever.
+    let mut world = World::new(&["east"]);
+    world.add_switch(1, 1);
+    world.model(1).generation = Some(4);
+    world.model(1).quirks.newer_after_nochange = 1_000;
+    let conn = world.connect(1, 0);
+    world.run(SECOND);
+    assert!(world.speakers[0].closed[&conn].contains("OFPRRFC_STALE"));
+    assert_eq!(world.counted(0, Counter::RefusedRole), 1);
 }
 
 #[test]

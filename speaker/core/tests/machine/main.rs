@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a test that meets `None` has failed
 
 mod bus;
+mod chaos;
 mod handshake;
 mod lanes;
 mod links;

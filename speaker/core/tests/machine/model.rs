@@ -32,6 +32,8 @@ pub struct Quirks {
     pub refuse_priority: Option<u16>,
     /// It does not answer the port description.
     pub no_ports: bool,
+    /// Another controller takes a newer number after each question for it, so often.
+    pub newer_after_nochange: u32,
     /// It answers no packet-out to the controller.
     pub no_control: bool,
 }
@@ -261,10 +263,15 @@ impl Model {
         if request.role != ControllerRole::NOCHANGE {
             controller.role = Some(request.role);
         }
-        Body::RoleReply(RoleMsg {
+        let reply = Body::RoleReply(RoleMsg {
             role: controller.role.unwrap_or(ControllerRole::EQUAL),
             generation_id: self.generation.unwrap_or(u64::MAX),
-        })
+        });
+        if request.role == ControllerRole::NOCHANGE && self.quirks.newer_after_nochange > 0 {
+            self.quirks.newer_after_nochange -= 1;
+            self.generation = self.generation.map(|number| number + 1);
+        }
+        reply
     }
 
     fn names_group(&self, id: u32) -> bool {
