@@ -10,6 +10,7 @@ pub mod links;
 pub mod liveness;
 pub mod operation;
 pub mod presence;
+pub mod replay;
 pub mod routing;
 pub mod sync;
 pub mod tables;

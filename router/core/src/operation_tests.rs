@@ -162,7 +162,8 @@ fn what_does_not_succeed_before_the_point_of_no_return_is_undone_in_its_own_stag
         };
         bench.operation.handle_input(bench.now, input);
     };
-    let causes: [(&str, &dyn Fn(&mut Bench)); 4] = [
+    type Case<'a> = (&'a str, &'a dyn Fn(&mut Bench));
+    let causes: [Case; 4] = [
         ("taken", &refused),
         ("did not confirm in time", &|b| b.taken_back(S1)),
         ("not applied in time by switch 00:00:00:00:00:00:00:01", &|b| {

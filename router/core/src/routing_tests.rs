@@ -144,7 +144,8 @@ const NOTHING: [&str; 0] = [];
 #[test]
 fn every_pair_of_state_and_input() {
     type Give = (&'static str, fn(&mut Rig));
-    let kinds: [(&str, fn() -> CommandBody); 4] = [
+    type Kind = (&'static str, fn() -> CommandBody);
+    let kinds: [Kind; 4] = [
         ("edit", apply),
         ("dump", dump),
         ("snapshot", snapshot),
