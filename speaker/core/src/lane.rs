@@ -6,8 +6,8 @@
 //!            +--delta----------> Applying: window, barrier, window, barrier .. --> ended
 //! ```
 //!
-//! It is told what the role allows ([`Authority`]) and never asks for one. Rows: `applied` only after the last barrier
-//! reply of this very connection without an error; after anything was sent, every other end is `failed`.
+//! It is told what the role allows and never asks for one. A command is `applied` only after the last barrier reply of this
+//! very connection without an error; once anything was sent, every other end is `failed`.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};

@@ -91,7 +91,7 @@ fn mutate(random: &mut Random, bytes: &Bytes) -> Bytes {
             1 => out[at] ^= 1 << random.next(8),
             2 => out.truncate(at),
             // A length that is not true.
-            _ => out[(at.min(3)).max(2) % len as usize] = random.next(256) as u8,
+            _ => out[at.clamp(2, 3) % len as usize] = random.next(256) as u8,
         }
     }
     out.freeze()
