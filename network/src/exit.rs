@@ -86,18 +86,18 @@ impl Exit {
     }
 
     /// The buckets after the flow's own.
-    pub fn copies(&self, flow: &Flow, switch: SwitchId) -> Vec<Copy> {
+    pub fn copies(&self, flow: &Flow, switch: SwitchId) -> Vec<Outlet> {
         let tags = self.handed_over();
         self.mirrors(flow, switch)
-            .map(|m| Copy::new(&tags, &tags_of(&m.sink), self.out(m.sink.port)))
+            .map(|m| Outlet::new(&tags, &tags_of(&m.sink), self.out(m.sink.port)))
             .collect()
     }
 
     /// The flow's own bucket. `uplink` is looked at by an ingress exit only.
-    pub fn flow_copy(&self, uplink: Option<Uplink>) -> Option<Copy> {
+    pub fn flow_copy(&self, uplink: Option<Uplink>) -> Option<Outlet> {
         match (self.to, uplink) {
-            (Some(to), _) => Some(Copy::new(&[], &[], self.out(to.port))),
-            (None, Some(up)) => Some(Copy::new(&[], &[up.vlan], OutPort::Port(up.port))),
+            (Some(to), _) => Some(Outlet::new(&[], &[], self.out(to.port))),
+            (None, Some(up)) => Some(Outlet::new(&[], &[up.vlan], OutPort::Port(up.port))),
             (None, None) => None,
         }
     }
@@ -114,14 +114,14 @@ pub fn out_port(from: Option<Endpoint>, port: PortNo) -> OutPort {
 
 /// A packet's way from one stack of tags to another and out: a bucket, and a chain if one bucket cannot do it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Copy {
+pub struct Outlet {
     first: Vec<Action>,
     chain: Option<Bucket>,
 }
 
-impl Copy {
+impl Outlet {
     /// From the stack `current` to `target` and out.
-    pub fn new(current: &[u16], target: &[u16], out: OutPort) -> Copy {
+    pub fn new(current: &[u16], target: &[u16], out: OutPort) -> Outlet {
         let mut sets = action_sets(rewrite(current, target));
         let mut last = if sets.len() > 1 { sets.pop() } else { None };
         let mut first = sets.concat();
@@ -129,7 +129,7 @@ impl Copy {
             Some(actions) => actions.push(Action::Output(out)),
             None => first.push(Action::Output(out)),
         }
-        Copy {
+        Outlet {
             first,
             chain: last.map(|actions| Bucket { actions }),
         }
@@ -152,15 +152,15 @@ impl Copy {
 
 /// The ways of what joins a flow: along the direction that begins at the join switch for `network`, against it for
 /// `local`. `uplink` is needed for `network` on a flow with its ends on two switches; without it that copy is left out.
-pub fn join_copies(leg: &Leg, sink: &Endpoint, delivery: JoinDelivery, uplink: Option<Uplink>) -> Vec<Copy> {
+pub fn join_copies(leg: &Leg, sink: &Endpoint, delivery: JoinDelivery, uplink: Option<Uplink>) -> Vec<Outlet> {
     let tags = tags_after_pre_ingress(sink);
     let mut copies = Vec::new();
-    let to_customer = |e: Endpoint| Copy::new(&tags, &tags_of(&e), out_port(Some(*sink), e.port));
+    let to_customer = |e: Endpoint| Outlet::new(&tags, &tags_of(&e), out_port(Some(*sink), e.port));
     if matches!(delivery, JoinDelivery::Network | JoinDelivery::Both) {
         if leg.to.switch == leg.from.switch {
             copies.push(to_customer(leg.to));
         } else if let Some(up) = uplink {
-            copies.push(Copy::new(&tags, &[up.vlan], OutPort::Port(up.port)));
+            copies.push(Outlet::new(&tags, &[up.vlan], OutPort::Port(up.port)));
         }
     }
     if matches!(delivery, JoinDelivery::Local | JoinDelivery::Both) {
@@ -171,7 +171,13 @@ pub fn join_copies(leg: &Leg, sink: &Endpoint, delivery: JoinDelivery, uplink: O
 
 /// What a group of a join point holds: its own copies while `sink` joins the flow by this name, and otherwise,
 /// because groups stay, the `network` one alone.
-pub fn join_slot_copies(flow: &Flow, leg: &Leg, point: &PointId, sink: &Endpoint, uplink: Option<Uplink>) -> Vec<Copy> {
+pub fn join_slot_copies(
+    flow: &Flow,
+    leg: &Leg,
+    point: &PointId,
+    sink: &Endpoint,
+    uplink: Option<Uplink>,
+) -> Vec<Outlet> {
     let delivery = match joined(flow, point, sink) {
         Some(join) => join.delivery,
         None => JoinDelivery::Network,
@@ -191,7 +197,7 @@ pub fn chains(
     slots: &[(SwitchId, PointId, Endpoint)],
 ) -> Vec<(SwitchId, Bucket)> {
     let mut found: Vec<(SwitchId, Bucket)> = Vec::new();
-    let mut add = |switch: SwitchId, copies: Vec<Copy>| {
+    let mut add = |switch: SwitchId, copies: Vec<Outlet>| {
         for chain in copies.into_iter().filter_map(|c| c.chain) {
             if !found.contains(&(switch, chain.clone())) {
                 found.push((switch, chain));

@@ -167,7 +167,8 @@ pub fn k_best_paths(graph: &Graph, request: &PathRequest, k: usize) -> Result<Ve
     let limits = request.limits();
     let mut paths = vec![first];
     for way in Ways::new(graph, request.from, request.to, request.metric()).take(EXAMINED_MAX) {
-        if paths.len() >= k.min(PATHS_MAX) {
+        // A backup is pushed out by a later path within the first limit.
+        if paths.iter().filter(|p| !p.backup).count() >= k.min(PATHS_MAX) {
             break;
         }
         let mut other = found(graph, way.passages, false);
@@ -185,7 +186,7 @@ pub fn k_best_paths(graph: &Graph, request: &PathRequest, k: usize) -> Result<Ve
     }
     // Those that keep only the second limit come after those that keep the first; within each the order stands.
     paths.sort_by_key(|p| p.backup);
-    paths.truncate(k);
+    paths.truncate(k.min(PATHS_MAX));
     Ok(paths)
 }
 

@@ -16,7 +16,7 @@ use crate::exit::{Exit, chains, joined};
 use crate::intent::{Flow, JoinPoint, Leg};
 use crate::layout::{EFFECTIVE_IDS, FLOW_GROUPS, FLOW_METERS, TRANSIT_VLANS};
 
-/// Ways of a flow may differ in more than the path: this one says which numbers its rules use.
+/// All numbers that a flow's rules use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowIds {
     /// Counts the flow's paths; a new path has new ids beside the old one's.

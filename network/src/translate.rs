@@ -9,7 +9,7 @@ use skerry_bus::api::JoinDelivery;
 use skerry_bus::ids::{Cookie, Endpoint, FlowId, PortNo, SwitchId};
 use skerry_bus::objects::{Action, Bucket, Group, GroupKind, Match, Meter, MeterUnit, Objects, OutPort, Rule, RuleKey};
 
-use crate::exit::{Copy, Exit, Uplink, join_slot_copies, out_port};
+use crate::exit::{Exit, Outlet, Uplink, join_slot_copies, out_port};
 use crate::intent::{Flow, Leg};
 use crate::layout::{
     customer_port_cookie, flow_cookie, join_cookie, one_switch_metadata, outer_vlan_metadata, priority, shared_cookie,
@@ -312,7 +312,7 @@ impl Translation<'_> {
             let (kind, buckets) = match &group.role {
                 GroupRole::Exit(exit) => {
                     let uplink = self.uplink(&route.along(exit.direction))?;
-                    let mut copies: Vec<Copy> = exit.flow_copy(uplink).into_iter().collect();
+                    let mut copies: Vec<Outlet> = exit.flow_copy(uplink).into_iter().collect();
                     copies.extend(exit.copies(self.flow, switch));
                     (GroupKind::All, self.buckets(switch, &copies)?)
                 }
@@ -336,7 +336,7 @@ impl Translation<'_> {
         Ok(())
     }
 
-    fn buckets(&self, switch: SwitchId, copies: &[Copy]) -> Result<Vec<Bucket>, TranslateError> {
+    fn buckets(&self, switch: SwitchId, copies: &[Outlet]) -> Result<Vec<Bucket>, TranslateError> {
         let chain_id = |chain: &Bucket| self.ids.group(switch, &GroupRole::Chain(chain.clone()));
         let found: Option<Vec<Bucket>> = copies.iter().map(|c| c.bucket(chain_id)).collect();
         found.ok_or_else(|| self.missing(switch, "second group of a bucket"))

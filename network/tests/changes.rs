@@ -654,6 +654,15 @@ fn groups_stay_until_the_flow_goes_and_a_reroute_is_one_modify_of_each() {
         &mut pools,
     );
     assert_eq!(next.ids.groups.len(), 3);
+    // An end that moves away takes the groups there with it; those of the other end stay.
+    let mut moved = next.flow.clone();
+    moved.joins.clear();
+    moved.destination = endpoint(2, 1, 0, 0);
+    let moved = next
+        .changed(moved, common::routes(1, 2)[0].clone(), &mut pools.clone())
+        .expect("numbers");
+    assert!(moved.ids.groups.is_empty(), "{:?}", moved.ids.groups);
+    assert!(plan(Some(&next), Some(&moved), drain(None)).is_ok());
     let made = plan(Some(&next), None, drain(None)).expect("a plan");
     let names: Vec<_> = made.stages.iter().map(|s| (s.name, s.drain.is_some())).collect();
     assert_eq!(names, [(StageName::Close, true), (StageName::Clean, false)]);

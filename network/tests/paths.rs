@@ -214,6 +214,42 @@ fn a_latency_limit_is_kept_at_the_least_cost_that_brute_force_finds() {
 }
 
 #[test]
+fn the_next_paths_keep_the_limits_too_and_backups_come_last() {
+    let mut backups = 0;
+    for n in 0..NETWORKS {
+        let seed = SEED + n;
+        let mut rng = Rng::new(seed);
+        let (graph, switches) = network(&mut rng);
+        let (from, to) = (SwitchId(1), SwitchId(1 + rng.below(switches)));
+        let (first, more, k) = (1 + rng.below(8), rng.below(5), 1 + rng.below(6) as usize);
+        let request = PathRequest {
+            from,
+            to,
+            strategy: PathStrategy::MaxLatency,
+            max_latency_ns: Some(first),
+            max_latency_tier_2_ns: Some(first + more),
+        };
+        let by_cost = sorted(&graph, from, to, false);
+        let fits = |w: &&Known, limit: u64| w.latency.is_some_and(|l| l <= limit);
+        let within = by_cost.iter().filter(|w| fits(w, first)).map(|w| (w, false));
+        let beyond = by_cost.iter().filter(|w| !fits(w, first) && fits(w, first + more));
+        let expected: Vec<_> = within
+            .chain(beyond.map(|w| (w, true)))
+            .map(|(w, backup)| (w.passages.clone(), backup))
+            .take(k)
+            .collect();
+        let found: Vec<_> = k_best_paths(&graph, &request, k)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|f| (f.route.passages, f.backup))
+            .collect();
+        assert_eq!(found, expected, "seed {seed:#x}");
+        backups += found.iter().filter(|f| f.1).count();
+    }
+    assert!(backups > 50, "{backups} backups: too few to mean anything");
+}
+
+#[test]
 fn a_failure_names_the_links_whose_return_would_help() {
     let mut graph = Graph::new();
     let link = LinkId::new(port(1, 1), port(2, 1));
