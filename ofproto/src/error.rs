@@ -165,6 +165,8 @@ pub enum EncodeCause {
     TooLong(usize),
     /// A kind with a structure of its own was given as an unknown one.
     KnownKind(u32),
+    /// The body belongs to another type than the one that is named.
+    WrongBody(u32),
     /// The bytes kept for an unknown structure do not have a length it can have.
     BodyLength(usize),
     /// This message does not exist in this version of the protocol.
@@ -184,6 +186,7 @@ impl fmt::Display for EncodeError {
         match &self.cause {
             EncodeCause::TooLong(length) => write!(f, "{length} bytes do not fit its length field"),
             EncodeCause::KnownKind(kind) => write!(f, "type {kind} is known and was given as unknown"),
+            EncodeCause::WrongBody(kind) => write!(f, "type {kind} has another body"),
             EncodeCause::BodyLength(length) => write!(f, "a body of {length} bytes is not possible"),
             EncodeCause::Version(version) => write!(f, "does not exist in version {version:#04x}"),
             EncodeCause::OxmLength { field, given } => {

@@ -29,6 +29,8 @@
 
 #[macro_use]
 mod code_point;
+#[macro_use]
+mod structure;
 
 mod action;
 mod error;
@@ -55,6 +57,7 @@ mod reassembly;
 mod role;
 mod switch;
 mod table;
+mod table_features;
 mod text;
 mod wire;
 
@@ -101,5 +104,9 @@ pub use queue::{
 pub use reassembly::{Reassembly, ReassemblyError, ReassemblyLimits};
 pub use role::{AsyncConfig, ControllerRole, FlowRemovedReasons, PacketInReasons, PortReasons, RoleMsg};
 pub use switch::{Capabilities, ConfigFlags, FeaturesReply, SwitchConfig};
-pub use table::{TABLE_NAME_LEN, TableFeatureProp, TableFeaturePropType, TableFeatures, TableMod, TableStats};
+pub use table::{TableMod, TableStats};
+pub use table_features::{
+    ActionId, InstructionId, OxmId, TABLE_NAME_LEN, TableFeatureBody, TableFeatureProp, TableFeaturePropType,
+    TableFeatures,
+};
 pub use text::{FixedText, MacAddr, NotAMacAddr};

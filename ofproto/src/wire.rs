@@ -49,6 +49,12 @@ impl<'f> Reader<'f> {
         core::mem::replace(&mut self.structure, structure)
     }
 
+    /// The structure that is being read.
+    #[inline]
+    pub(crate) fn structure(&self) -> &'static str {
+        self.structure
+    }
+
     /// Back to the outer structure.
     #[inline]
     pub(crate) fn leave(&mut self, outer: &'static str) {

@@ -12,7 +12,8 @@ mod common;
 
 use bytes::{Bytes, BytesMut};
 use common::generate::{Draw, Gen, noise};
-use common::ovs_text::{Facts, ours, theirs};
+use common::ovs_printed::theirs;
+use common::ovs_text::{Facts, ours};
 use common::{seed, vectors};
 use ofproto::json::to_json;
 use ofproto::{Body, ErrorMsg, ErrorType, Message};

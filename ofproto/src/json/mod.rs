@@ -26,13 +26,36 @@
 //!   `{"field": "OFPXMT_OFB_ETH_TYPE", "value": .., "mask": ..}`, the mask only where there is
 //!   one. A field the specification does not have says its class too, and its experimenter:
 //!   `{"class": "OFPXMC_NXM_1", "field": 0, "value": "00000005"}`.
+//! * What a table can do is said by type: `{"type": "OFPTFPT_APPLY_ACTIONS", "action_ids":
+//!   [{"type": "OFPAT_OUTPUT"}, ..]}`, and a field of it `{"field": .., "hasmask": true, "length": 8}`.
 //! * All other bytes (`data`, and what is kept of unknown structures) are hexadecimal.
 //!
 //! [`from_json`] wants every key and no others (but for `"bytes"` beside the message's own,
 //! which it ignores). It takes a number wherever a name could stand.
 
+/// Writes some keys.
+macro_rules! put {
+    ($map:ident, $($key:literal: $value:expr),* $(,)?) => {
+        { $($map.insert($key.into(), Json::to_json($value));)* }
+    };
+}
+
+macro_rules! json_as_object {
+    ($($name:ident),*) => {$(
+        impl Json for $name {
+            fn to_json(&self) -> Value {
+                object(self)
+            }
+
+            fn from_json(value: &Value) -> Result<Self, JsonError> {
+                from_object(value)
+            }
+        }
+    )*};
+}
 mod number;
 mod parts;
+mod table_features;
 
 use crate::error::EncodeError;
 use crate::message::Message;

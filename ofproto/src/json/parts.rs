@@ -1,5 +1,6 @@
 //! The structures whose keys depend on their type.
 
+use super::table_features::take_field;
 use super::{Fields, Json, JsonCause, JsonError, JsonFields, from_object, hex, object, unhex};
 use crate::action::{Action, ActionType};
 use crate::error_msg::{ErrorMsg, ErrorType};
@@ -9,46 +10,16 @@ use crate::meter::{MeterBand, MeterBandType};
 use crate::multipart::{MultipartReply, MultipartReplyBody, MultipartRequest, MultipartRequestBody};
 use crate::number::PortNo;
 use crate::ofp_match::{Match, MatchType};
-use crate::oxm::{Oxm, OxmClass, OxmField};
+use crate::oxm::Oxm;
 use crate::oxm_table::OxmKind;
 use crate::packet::PacketOut;
 use crate::queue::{QueueProp, QueuePropType};
-use crate::table::TableFeatureProp;
 use crate::text::MacAddr;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Writes some keys.
-macro_rules! put {
-    ($map:ident, $($key:literal: $value:expr),* $(,)?) => {
-        { $($map.insert($key.into(), Json::to_json($value));)* }
-    };
-}
-
-macro_rules! json_as_object {
-    ($($name:ident),*) => {$(
-        impl Json for $name {
-            fn to_json(&self) -> Value {
-                object(self)
-            }
-
-            fn from_json(value: &Value) -> Result<Self, JsonError> {
-                from_object(value)
-            }
-        }
-    )*};
-}
-json_as_object!(
-    Match,
-    Oxm,
-    Action,
-    Instruction,
-    MeterBand,
-    HelloElement,
-    QueueProp,
-    TableFeatureProp
-);
+json_as_object!(Match, Oxm, Action, Instruction, MeterBand, HelloElement, QueueProp);
 
 impl JsonFields for Match {
     fn put(&self, map: &mut Map<String, Value>) {
@@ -144,22 +115,7 @@ impl JsonFields for Oxm {
     }
 
     fn take(fields: &mut Fields<'_>) -> Result<Self, JsonError> {
-        let field = fields.take_with("field", |value| match value.as_str() {
-            Some(name) => OxmField::from_name(name)
-                .map(Ok)
-                .ok_or(JsonError::expected("a number or one of the names OFPXMT_OFB_..")),
-            None => match u8::from_json(value)? {
-                number @ 0..=0x7f => Ok(Err(number)),
-                _ => Err(JsonError::new(JsonCause::TooLarge(0x7f))),
-            },
-        })?;
-        let field = match field {
-            Ok(known) => known,
-            Err(number) => match fields.take("class")? {
-                OxmClass::EXPERIMENTER => OxmField::of_experimenter(fields.take("experimenter")?, number),
-                class => OxmField::of_class(class, number),
-            },
-        };
+        let field = take_field(fields)?;
         let read = |value: &Value| match field.row() {
             Some(row) => oxm_bytes(row.kind, usize::from(row.width), value),
             None => unhex(value),
@@ -360,19 +316,6 @@ impl JsonFields for QueueProp {
                 kind,
                 body: fields.take("data")?,
             },
-        })
-    }
-}
-
-impl JsonFields for TableFeatureProp {
-    fn put(&self, map: &mut Map<String, Value>) {
-        put!(map, "type": &self.kind, "data": &self.body);
-    }
-
-    fn take(fields: &mut Fields<'_>) -> Result<Self, JsonError> {
-        Ok(Self {
-            kind: fields.take("type")?,
-            body: fields.take("data")?,
         })
     }
 }

@@ -4,7 +4,9 @@
 #![allow(dead_code)]
 
 pub mod generate;
+pub mod ovs_printed;
 pub mod ovs_text;
+pub mod valid;
 pub mod vectors;
 
 /// The seed of every generated test unless `PROPTEST_RNG_SEED` says another (the runner's

@@ -1,0 +1,145 @@
+//! Structures of the specification as tables: what is read, written and printed of a
+//! structure follows from the list of its fields.
+
+/// Declares a structure of the specification, field by field in wire order.
+///
+/// `[pad 4]` behind a field says how many bytes of padding follow it; they are
+/// skipped when reading and zero when writing. Reading, writing and JSON follow from
+/// the table.
+macro_rules! wire_struct {
+    (
+        $(#[$doc:meta])*
+        $name:ident, $structure:literal {
+            $($(#[$field_doc:meta])* $field:ident: $ty:ty $([pad $pad:literal])?,)*
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $ty,)*
+        }
+
+        impl $crate::wire::Wire for $name {
+            #[inline]
+            fn read(r: &mut $crate::wire::Reader<'_>) -> Result<Self, $crate::DecodeError> {
+                let outer = r.enter($structure);
+                $(
+                    let $field = <$ty as $crate::wire::Wire>::read(r)?;
+                    $(r.skip($pad)?;)?
+                )*
+                r.leave(outer);
+                Ok(Self { $($field),* })
+            }
+            #[inline]
+            fn write(&self, w: &mut $crate::wire::Writer<'_>) -> Result<(), $crate::EncodeError> {
+                $(
+                    $crate::wire::Wire::write(&self.$field, w)?;
+                    $(w.pad($pad);)?
+                )*
+                Ok(())
+            }
+        }
+
+        impl $crate::json::JsonFields for $name {
+            fn put(&self, map: &mut serde_json::Map<String, serde_json::Value>) {
+                $(map.insert(
+                    $crate::json::key($structure, stringify!($field)).into(),
+                    $crate::json::Json::to_json(&self.$field),
+                );)*
+            }
+            fn take(fields: &mut $crate::json::Fields<'_>) -> Result<Self, $crate::json::JsonError> {
+                Ok(Self {
+                    $($field: fields.take($crate::json::key($structure, stringify!($field)))?,)*
+                })
+            }
+        }
+
+        impl $crate::json::Json for $name {
+            fn to_json(&self) -> serde_json::Value {
+                $crate::json::object(self)
+            }
+            fn from_json(value: &serde_json::Value) -> Result<Self, $crate::json::JsonError> {
+                $crate::json::from_object(value)
+            }
+        }
+    };
+}
+
+/// Declares a structure that says its own length, as `wire_struct` does.
+///
+/// `length at 4 least 40 multiple 8` stands where the 16-bit length stands: four bytes
+/// from the start. It counts the whole structure, is at least 40 and a multiple of 8.
+/// The last field takes what the length leaves.
+macro_rules! wire_element {
+    (
+        $(#[$doc:meta])*
+        $name:ident, $structure:literal {
+            $($(#[$before_doc:meta])* $before:ident: $before_ty:ty,)*
+            [length at $at:literal least $least:literal multiple $multiple:literal $(pad $length_pad:literal)?]
+            $($(#[$field_doc:meta])* $field:ident: $ty:ty $([pad $pad:literal])?,)*
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name {
+            $($(#[$before_doc])* pub $before: $before_ty,)*
+            $($(#[$field_doc])* pub $field: $ty,)*
+        }
+
+        impl $crate::wire::Wire for $name {
+            #[inline]
+            fn read(r: &mut $crate::wire::Reader<'_>) -> Result<Self, $crate::DecodeError> {
+                let mut r = r.element($structure, $at, $least, $multiple)?;
+                r.enter($structure);
+                $(let $before = <$before_ty as $crate::wire::Wire>::read(&mut r)?;)*
+                r.skip(2 $(+ $length_pad)?)?;
+                $(
+                    let $field = <$ty as $crate::wire::Wire>::read(&mut r)?;
+                    $(r.skip($pad)?;)?
+                )*
+                r.finish()?;
+                Ok(Self { $($before,)* $($field),* })
+            }
+            #[inline]
+            fn write(&self, w: &mut $crate::wire::Writer<'_>) -> Result<(), $crate::EncodeError> {
+                let start = w.position();
+                $($crate::wire::Wire::write(&self.$before, w)?;)*
+                w.u16(0);
+                $(w.pad($length_pad);)?
+                $(
+                    $crate::wire::Wire::write(&self.$field, w)?;
+                    $(w.pad($pad);)?
+                )*
+                w.set_length($structure, start.saturating_add($at), start)
+            }
+        }
+
+        impl $crate::json::JsonFields for $name {
+            fn put(&self, map: &mut serde_json::Map<String, serde_json::Value>) {
+                $(map.insert(
+                    $crate::json::key($structure, stringify!($before)).into(),
+                    $crate::json::Json::to_json(&self.$before),
+                );)*
+                $(map.insert(
+                    $crate::json::key($structure, stringify!($field)).into(),
+                    $crate::json::Json::to_json(&self.$field),
+                );)*
+            }
+            fn take(fields: &mut $crate::json::Fields<'_>) -> Result<Self, $crate::json::JsonError> {
+                Ok(Self {
+                    $($before: fields.take($crate::json::key($structure, stringify!($before)))?,)*
+                    $($field: fields.take($crate::json::key($structure, stringify!($field)))?,)*
+                })
+            }
+        }
+
+        impl $crate::json::Json for $name {
+            fn to_json(&self) -> serde_json::Value {
+                $crate::json::object(self)
+            }
+            fn from_json(value: &serde_json::Value) -> Result<Self, $crate::json::JsonError> {
+                $crate::json::from_object(value)
+            }
+        }
+    };
+}

@@ -1,0 +1,283 @@
+//! What a table can do (section 7.3.5.5).
+
+use crate::action::ActionType;
+use crate::error::{DecodeError, EncodeCause, EncodeError};
+use crate::instruction::InstructionType;
+use crate::number::{ExperimenterId, TableId};
+use crate::oxm::{OxmClass, OxmField};
+use crate::text::FixedText;
+use crate::wire::{Reader, Wire, Writer, padding_of};
+use bytes::Bytes;
+
+code_point! {
+    /// What a property of a table is about (`enum ofp_table_feature_prop_type`). The odd
+    /// ones are about the table-miss rule.
+    TableFeaturePropType(u16), "OFPTFPT_" {
+        INSTRUCTIONS = 0,
+        INSTRUCTIONS_MISS = 1,
+        NEXT_TABLES = 2,
+        NEXT_TABLES_MISS = 3,
+        WRITE_ACTIONS = 4,
+        WRITE_ACTIONS_MISS = 5,
+        APPLY_ACTIONS = 6,
+        APPLY_ACTIONS_MISS = 7,
+        MATCH = 8,
+        WILDCARDS = 10,
+        WRITE_SETFIELD = 12,
+        WRITE_SETFIELD_MISS = 13,
+        APPLY_SETFIELD = 14,
+        APPLY_SETFIELD_MISS = 15,
+        EXPERIMENTER = 0xfffe,
+        EXPERIMENTER_MISS = 0xffff,
+    }
+}
+
+/// `OFP_MAX_TABLE_NAME_LEN`.
+pub const TABLE_NAME_LEN: usize = 32;
+
+wire_element! {
+    /// What a table can do (`struct ofp_table_features`).
+    TableFeatures, "ofp_table_features" {
+        [length at 0 least 64 multiple 8]
+        /// Which table.
+        table_id: TableId [pad 5],
+        /// Its name.
+        name: FixedText<TABLE_NAME_LEN>,
+        /// Bits of metadata it can match.
+        metadata_match: u64,
+        /// Bits of metadata it can write.
+        metadata_write: u64,
+        /// `OFPTC_*`.
+        config: u32,
+        /// Rules it can hold.
+        max_entries: u32,
+        /// More about it.
+        properties: Vec<TableFeatureProp>,
+    }
+}
+
+/// A property of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableFeatureProp {
+    /// What it is about.
+    pub kind: TableFeaturePropType,
+    /// What it says; of the variant that belongs to `kind`.
+    pub body: TableFeatureBody,
+}
+
+/// What a property of a table says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TableFeatureBody {
+    /// Which instructions (`struct ofp_table_feature_prop_instructions`).
+    Instructions(Vec<InstructionId>),
+    /// Which tables can be next (`struct ofp_table_feature_prop_next_tables`).
+    NextTables(Vec<TableId>),
+    /// Which actions (`struct ofp_table_feature_prop_actions`).
+    Actions(Vec<ActionId>),
+    /// Which fields (`struct ofp_table_feature_prop_oxm`).
+    Oxms(Vec<OxmId>),
+    /// Defined elsewhere; its bytes are kept (`struct ofp_table_feature_prop_experimenter`).
+    Experimenter {
+        /// By whom.
+        experimenter: ExperimenterId,
+        /// Which of the experimenter's.
+        exp_type: u32,
+        /// The rest, of any length.
+        data: Bytes,
+    },
+    /// Not in the specification; its bytes are kept, without padding.
+    Unknown(Bytes),
+}
+
+/// Which structure a property has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Instructions,
+    NextTables,
+    Actions,
+    Oxms,
+    Experimenter,
+    Unknown,
+}
+
+impl TableFeaturePropType {
+    pub(crate) fn shape(self) -> Shape {
+        match self {
+            Self::INSTRUCTIONS | Self::INSTRUCTIONS_MISS => Shape::Instructions,
+            Self::NEXT_TABLES | Self::NEXT_TABLES_MISS => Shape::NextTables,
+            Self::WRITE_ACTIONS | Self::WRITE_ACTIONS_MISS | Self::APPLY_ACTIONS | Self::APPLY_ACTIONS_MISS => {
+                Shape::Actions
+            }
+            Self::MATCH
+            | Self::WILDCARDS
+            | Self::WRITE_SETFIELD
+            | Self::WRITE_SETFIELD_MISS
+            | Self::APPLY_SETFIELD
+            | Self::APPLY_SETFIELD_MISS => Shape::Oxms,
+            Self::EXPERIMENTER | Self::EXPERIMENTER_MISS => Shape::Experimenter,
+            _ => Shape::Unknown,
+        }
+    }
+}
+
+impl Shape {
+    fn structure(self) -> &'static str {
+        match self {
+            Self::Instructions => "ofp_table_feature_prop_instructions",
+            Self::NextTables => "ofp_table_feature_prop_next_tables",
+            Self::Actions => "ofp_table_feature_prop_actions",
+            Self::Oxms => "ofp_table_feature_prop_oxm",
+            Self::Experimenter => "ofp_table_feature_prop_experimenter",
+            Self::Unknown => STRUCTURE,
+        }
+    }
+}
+
+impl TableFeatureBody {
+    fn shape(&self) -> Shape {
+        match self {
+            Self::Instructions(_) => Shape::Instructions,
+            Self::NextTables(_) => Shape::NextTables,
+            Self::Actions(_) => Shape::Actions,
+            Self::Oxms(_) => Shape::Oxms,
+            Self::Experimenter { .. } => Shape::Experimenter,
+            Self::Unknown(_) => Shape::Unknown,
+        }
+    }
+}
+
+/// Bytes of type and length.
+const HEADER: usize = 4;
+
+const STRUCTURE: &str = "ofp_table_feature_prop_header";
+
+impl Wire for TableFeatureProp {
+    fn read(outer: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut r = outer.element(STRUCTURE, 2, HEADER, 1)?;
+        let said = r.left();
+        let kind = TableFeaturePropType::read(&mut r)?;
+        r.skip(2)?;
+        let shape = kind.shape();
+        r.enter(shape.structure());
+        let body = match shape {
+            Shape::Instructions => TableFeatureBody::Instructions(r.list()?),
+            Shape::NextTables => TableFeatureBody::NextTables(r.list()?),
+            Shape::Actions => TableFeatureBody::Actions(r.list()?),
+            Shape::Oxms => TableFeatureBody::Oxms(r.list()?),
+            Shape::Experimenter => TableFeatureBody::Experimenter {
+                experimenter: ExperimenterId::read(&mut r)?,
+                exp_type: r.u32()?,
+                data: r.remaining()?,
+            },
+            Shape::Unknown => TableFeatureBody::Unknown(r.remaining()?),
+        };
+        outer.skip(padding_of(said))?;
+        Ok(Self { kind, body })
+    }
+
+    fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        if self.kind.shape() != self.body.shape() {
+            let cause = EncodeCause::WrongBody(u32::from(self.kind.0));
+            return Err(EncodeError {
+                structure: STRUCTURE,
+                cause,
+            });
+        }
+        let start = w.position();
+        self.kind.write(w)?;
+        w.u16(0);
+        match &self.body {
+            TableFeatureBody::Instructions(ids) => w.list(ids)?,
+            TableFeatureBody::NextTables(ids) => w.list(ids)?,
+            TableFeatureBody::Actions(ids) => w.list(ids)?,
+            TableFeatureBody::Oxms(ids) => w.list(ids)?,
+            TableFeatureBody::Experimenter {
+                experimenter,
+                exp_type,
+                data,
+            } => {
+                experimenter.write(w)?;
+                w.u32(*exp_type);
+                w.slice(data);
+            }
+            TableFeatureBody::Unknown(body) => w.slice(body),
+        }
+        w.set_length(STRUCTURE, start.saturating_add(2), start)?;
+        w.pad_to_8(start);
+        Ok(())
+    }
+}
+
+macro_rules! type_ids {
+    ($($(#[$doc:meta])* $name:ident $kind:ident $structure:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name {
+            /// Its type.
+            pub kind: $kind,
+            /// What follows the length: nothing, or the experimenter's id and what it adds.
+            pub body: Bytes,
+        }
+
+        impl Wire for $name {
+            fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                // An error in here is one of the property.
+                let structure = r.structure();
+                let mut r = r.element(structure, 2, HEADER, 1)?;
+                let kind = $kind::read(&mut r)?;
+                r.skip(2)?;
+                Ok(Self { kind, body: r.remaining()? })
+            }
+
+            fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+                let start = w.position();
+                self.kind.write(w)?;
+                w.u16(0);
+                w.slice(&self.body);
+                w.set_length($structure, start.saturating_add(2), start)
+            }
+        }
+    )*};
+}
+
+type_ids! {
+    /// An instruction that a table can do: its header alone.
+    InstructionId InstructionType "ofp_instruction";
+    /// An action that a table can do: its header alone.
+    ActionId ActionType "ofp_action_header";
+}
+
+/// A field that a table can match or set: the header of its TLV alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OxmId {
+    /// Which field.
+    pub field: OxmField,
+    /// Whether it can be masked.
+    pub masked: bool,
+    /// The length that its header says, which nothing follows.
+    pub length: u8,
+}
+
+impl Wire for OxmId {
+    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let class = OxmClass::read(r)?;
+        let (byte, length) = (r.u8()?, r.u8()?);
+        let (number, masked) = (byte >> 1, byte & 1 == 1);
+        let field = if class == OxmClass::EXPERIMENTER {
+            OxmField::of_experimenter(ExperimenterId::read(r)?, number)
+        } else {
+            OxmField::of_class(class, number)
+        };
+        Ok(Self { field, masked, length })
+    }
+
+    fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        self.field.class().write(w)?;
+        w.u8((self.field.number() << 1) | u8::from(self.masked));
+        w.u8(self.length);
+        if let Some(id) = self.field.experimenter() {
+            id.write(w)?;
+        }
+        Ok(())
+    }
+}
