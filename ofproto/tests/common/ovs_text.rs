@@ -1,5 +1,6 @@
-//! What `ovs-ofctl` would print of a message, made from our JSON of it, as a list of facts: the type, the transaction id, each match as the set of its
-//! fields, each list of actions, and the numbers beside them.
+//! What `ovs-ofctl` would print of a message, made from our JSON of it, as a list of facts:
+//! the type, the transaction id, each match as the set of its fields, each list of actions,
+//! and the numbers beside them.
 
 use serde_json::Value;
 
