@@ -17,6 +17,16 @@ const LINE_MAX: u64 = 1024 * 1024;
 /// Which machine.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// The presence of switches: regions, terms, availability
+    Presence {
+        /// Recorded inputs, a JSON object a line; - is standard input
+        file: PathBuf,
+    },
+    /// Links between switches
+    Links {
+        /// Recorded inputs, a JSON object a line; - is standard input
+        file: PathBuf,
+    },
     /// The SLA machine of one flow
     Sla {
         /// Recorded inputs, a JSON object a line; - is standard input
@@ -26,9 +36,19 @@ pub enum Command {
 
 /// Runs one.
 pub fn run(command: &Command) -> Result<(), Failure> {
+    // Recorded times count from any instant.
+    let origin = Instant::now();
     match command {
+        Command::Presence { file } => {
+            let mut replay = skerry_router_core::replay::PresenceReplay::new(origin);
+            feed(file, |text| replay.line(text).map_err(|e| e.to_string()))
+        }
+        Command::Links { file } => {
+            let mut replay = skerry_router_core::replay::LinksReplay::new(origin);
+            feed(file, |text| replay.line(text).map_err(|e| e.to_string()))
+        }
         Command::Sla { file } => {
-            let mut replay = skerry_monitor::replay::SlaReplay::new(Instant::now());
+            let mut replay = skerry_monitor::replay::SlaReplay::new(origin);
             feed(file, |text| replay.line(text).map_err(|e| e.to_string()))
         }
     }

@@ -69,6 +69,24 @@ fn not_waiting_prints_the_id_of_the_operation() {
 }
 
 #[test]
+fn a_dry_run_asks_for_one_and_prints_the_plan() {
+    let plan = json!({"stages": [{"name": "far end"}]});
+    for (arguments, asked) in [
+        (CREATE, "PUT /v2/flows/f1?dry_run=true"),
+        (&["flow", "rm", "f1"], "DELETE /v2/flows/f1?dry_run=true"),
+        (
+            &["flow", "join", "rm", "f1", "j1"],
+            "DELETE /v2/flows/f1/join/j1?dry_run=true",
+        ),
+    ] {
+        let router = Router::answering(vec![(200, plan.to_string())]);
+        let ran = run(&router, &[arguments, &["--dry-run"]].concat());
+        assert_eq!(serde_json::from_str::<Value>(&ran.out).expect("JSON"), plan);
+        assert_eq!((ran.code, router.seen()[0].0.as_str()), (Some(0), asked));
+    }
+}
+
+#[test]
 fn an_operation_that_fails_is_one_document_and_exit_code_1_with_its_cause() {
     let router = Router::answering(vec![
         (202, operation("running", "far end", "")),
@@ -249,7 +267,20 @@ fn every_view_is_asked_where_it_is_and_printed() {
             "delivery": "both", "status": "UP"}]
     });
     let features = json!({"network_sync": true, "sla_reactions": false});
+    let failed: Value = serde_json::from_str(&operation("failed", "ingress", "table full")).expect("JSON");
     let cases: &[(&[&str], Value, &str, &[&str])] = &[
+        (
+            &["operation", "ls"],
+            json!([failed]),
+            "GET /v2/operations",
+            &["7", "failed", "table full"],
+        ),
+        (
+            &["operation", "show", "7"],
+            failed,
+            "GET /v2/operations/7",
+            &["f1", "ingress"],
+        ),
         (
             &["status"],
             status,

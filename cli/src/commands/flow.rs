@@ -114,11 +114,15 @@ pub fn run(command: Command, router: &Router, out: &Output) -> Result<(), Failur
         Command::Show { flow } => show(&flow, router, out),
         Command::Ls => ls(router, out),
         Command::Rm { flow, waiting } => {
-            let written = router.write(Method::DELETE, &path(&["v2", "flows", flow.as_str()]), None::<&()>)?;
+            let written = router.write(
+                Method::DELETE,
+                &waiting.path(&["v2", "flows", flow.as_str()]),
+                None::<&()>,
+            )?;
             finish(written, waiting, &format!("delete of flow {flow}"), router, out)
         }
         Command::Reroute { flow, waiting } => {
-            let path = path(&["v2", "flows", flow.as_str(), "reroute"]);
+            let path = waiting.path(&["v2", "flows", flow.as_str(), "reroute"]);
             let written = router.write(Method::POST, &path, None::<&()>)?;
             finish(written, waiting, &format!("reroute of flow {flow}"), router, out)
         }
@@ -139,7 +143,7 @@ fn run_create(create: Create, router: &Router, out: &Output) -> Result<(), Failu
         priority: create.priority,
         description: create.description,
     };
-    let path = path(&["v2", "flows", create.flow.as_str()]);
+    let path = create.waiting.path(&["v2", "flows", create.flow.as_str()]);
     let written = router.write(Method::PUT, &path, Some(&request))?;
     finish(written, create.waiting, &format!("flow {}", create.flow), router, out)
 }

@@ -128,7 +128,11 @@ pub fn mirror(command: Mirror, router: &Router, out: &Output) -> Result<(), Fail
                 mirror_point_switch_id: place.at,
                 sink_endpoint: place.sink.0,
             };
-            let written = router.write(Method::PUT, &collection(&place.flow, "mirror"), Some(&request))?;
+            let written = router.write(
+                Method::PUT,
+                &place.waiting.path(&["v2", "flows", place.flow.as_str(), "mirror"]),
+                Some(&request),
+            )?;
             let what = format!("mirror point {} of flow {}", place.point, place.flow);
             finish(written, place.waiting, &what, router, out)
         }
@@ -150,7 +154,11 @@ pub fn join(command: Join, router: &Router, out: &Output) -> Result<(), Failure>
                 sink_endpoint: place.sink.0,
                 delivery: delivery.into(),
             };
-            let written = router.write(Method::PUT, &collection(&place.flow, "join"), Some(&request))?;
+            let written = router.write(
+                Method::PUT,
+                &place.waiting.path(&["v2", "flows", place.flow.as_str(), "join"]),
+                Some(&request),
+            )?;
             let what = format!("join point {} of flow {}", place.point, place.flow);
             finish(written, place.waiting, &what, router, out)
         }
@@ -167,7 +175,9 @@ fn collection(flow: &FlowId, kind: &str) -> String {
 }
 
 fn remove(removal: &Removal, kind: &str, router: &Router, out: &Output) -> Result<(), Failure> {
-    let path = path(&["v2", "flows", removal.flow.as_str(), kind, removal.point.as_str()]);
+    let path = removal
+        .waiting
+        .path(&["v2", "flows", removal.flow.as_str(), kind, removal.point.as_str()]);
     let written = router.write(Method::DELETE, &path, None::<&()>)?;
     let what = format!("delete of {kind} point {} of flow {}", removal.point, removal.flow);
     finish(written, removal.waiting, &what, router, out)
