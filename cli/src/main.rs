@@ -15,6 +15,7 @@ mod ofp;
 mod output;
 mod replay;
 mod rest;
+mod sim;
 mod utc;
 
 use std::process::ExitCode;
@@ -71,6 +72,9 @@ enum Command {
     /// Customers' flows, their mirror and join points
     #[command(subcommand)]
     Flow(commands::flow::Command),
+    /// Operations: long work on flows
+    #[command(subcommand)]
+    Operation(commands::operation::Command),
     /// Feature toggles
     #[command(subcommand)]
     Feature(commands::feature::Command),
@@ -84,6 +88,8 @@ enum Command {
     Ofp(ofp::Command),
     /// The trial broker, for one machine
     Broker(broker::BrokerArgs),
+    /// Simulated switches, cables and hosts in one process
+    Sim(sim::SimArgs),
 }
 
 fn main() -> ExitCode {
@@ -109,10 +115,12 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Link(command) => commands::link::run(command, &router()?, &out),
         Command::Region(command) => commands::region::run(command, &router()?, &out),
         Command::Flow(command) => commands::flow::run(command, &router()?, &out),
+        Command::Operation(command) => commands::operation::run(command, &router()?, &out),
         Command::Feature(command) => commands::feature::run(command, &router()?, &out),
         Command::Tail(tail) => commands::tail::run(&tail, &router()?, &out),
         Command::Replay(command) => replay::run(&command),
         Command::Ofp(command) => ofp::run(&command),
+        Command::Sim(args) => sim::run(&args),
         Command::Broker(args) => broker::run(&args).map_err(|e| Failure::Failed(format!("{e:#}"))),
     }
 }
