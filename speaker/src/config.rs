@@ -111,7 +111,7 @@ impl Default for IntervalSettings {
             heartbeat_ms: 250,
             discovery_ms: 1_000,
             echo_ms: 5_000,
-            control_rtt_ms: 2_000,
+            control_rtt_ms: 1_000,
         }
     }
 }
@@ -122,7 +122,7 @@ impl Default for LimitSettings {
             echo_missed: 3,
             handshake_ms: 5_000,
             barrier_ms: 30_000,
-            challenge_ms: 500,
+            challenge_ms: 2_000,
             connections: 4_096,
             write_queue_bytes: 4 * 1024 * 1024,
             write_stall_ms: 10_000,

@@ -36,6 +36,11 @@ pub fn run(config: &SpeakerConfig) -> anyhow::Result<()> {
     let region = config.region.clone().context("region must be set")?;
     let span = tracing::info_span!("speaker", %region);
     let _inside = span.enter();
+    if let Some(path) = &config.network_key_file
+        && crate::key::is_open(path)
+    {
+        tracing::warn!(path = %path.display(), "everybody on this host can read the network key: chmod 640");
+    }
     let epoch = Epoch(skerry_io::wall_clock_ms());
     let machine = config.machine(epoch)?;
 

@@ -43,6 +43,12 @@ pub fn read(path: &Path) -> Result<[u8; 32], String> {
     parse(&text).map_err(at)
 }
 
+/// Whether everybody on this host can read the file.
+pub fn is_open(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -85,6 +85,18 @@ fn the_installed_file_shows_every_key_with_its_default() {
 }
 
 #[test]
+fn the_file_for_a_trial_is_right_and_fits_the_trial_broker() {
+    let key = File::new("trial-key", KEY);
+    let file = etc().with_file_name("trial-speaker.toml");
+    let from_file = ("SKERRY_SPEAKER__NETWORK_KEY_FILE".to_owned(), key.path().to_owned());
+    let config = load::<SpeakerConfig>(Some(&file), [from_file])
+        .expect("nothing is wrong with it")
+        .config;
+    assert_eq!(config.kafka.partitions, skerry_bus::topic::PARTITIONS_TRIAL);
+    assert_eq!(config.kafka.fetch_wait_max_ms, 5);
+}
+
+#[test]
 fn check_names_every_wrong_field_and_exits_1() {
     let file = File::new(
         "wrong",

@@ -8,8 +8,8 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use skerry_bus::topic::{PARTITIONS_TRIAL, partition_of};
 use skerry_bus::{
-    Command, CommandBody, Decoded, DesiredChange, Generation, Mode, Objects, Outcome, RegionEvent, RegionEventBody,
-    Role, SwitchId, Term, Topic,
+    Action, Command, CommandBody, Cookie, Decoded, DesiredChange, Generation, Match, Mode, Objects, OutPort, Outcome,
+    PortNo, RegionEvent, RegionEventBody, Role, Rule, RuleKey, SwitchId, Term, Topic,
 };
 use skerry_io::kafka::{Begin, Consumer, ConsumerEvent, KafkaSettings, Producer, ProducerEvent, Reading};
 use support::{Daemon, KEY, PATIENCE, Switch, etc, http, malformed, metrics};
@@ -42,6 +42,23 @@ fn kafka(broker: &Broker) -> KafkaSettings {
 
 fn east() -> Topic {
     Topic::RegionEvents("east".parse().expect("a region"))
+}
+
+/// A rule of ours.
+fn rule() -> Rule {
+    Rule {
+        key: RuleKey {
+            table: 4,
+            priority: 24_576,
+            matches: Match::default(),
+        },
+        cookie: Cookie(0x4000_0000_0000_01f4),
+        meter: None,
+        apply: vec![Action::Output(OutPort::Port(PortNo(2)))],
+        write_metadata: None,
+        goto: None,
+        reset_counts: false,
+    }
 }
 
 /// What a region tells.
@@ -180,7 +197,10 @@ fn a_switch_that_connects_appears_on_kafka_is_activated_gets_rules_and_leaves() 
         term: Term(1),
         generation: Generation(1),
         change: DesiredChange::Snapshot {
-            objects: Objects::default(),
+            objects: Objects {
+                rules: [(rule().key, rule())].into(),
+                ..Objects::default()
+            },
         },
     });
     assert_eq!(outcome(&mut told, &id), Outcome::Applied);
@@ -203,8 +223,16 @@ fn a_switch_that_connects_appears_on_kafka_is_activated_gets_rules_and_leaves() 
         RegionEventBody::SwitchDisconnected { switch, .. } => (*switch == SwitchId(DPID)).then_some(()),
         _ => None,
     });
-    let (whole, _) = scripted.join().expect("the script holds");
+    let (whole, wanted) = scripted.join().expect("the script holds");
     assert!(!whole, "the speaker closed the connection");
+    let added: Vec<_> = wanted
+        .iter()
+        .filter_map(|body| match body {
+            ofproto::Body::FlowMod(change) => Some((change.command, change.table_id.0, change.priority, change.cookie)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(added, [(ofproto::FlowModCommand::ADD, 4, 24_576, rule().cookie.0)]);
 }
 
 #[test]
@@ -273,8 +301,29 @@ fn the_installed_configuration_starts_a_speaker_which_serves_switches_without_ka
         }
         _ => None,
     });
+
+    // Kafka goes, a switch comes meanwhile, and a broker that knows nothing comes at another address: it is told of both.
+    drop(told);
+    drop(broker);
+    daemon.line("kafka does not answer: the latest state is kept");
+    let mut second = Switch::connect(address, DPID + 1);
+    let second = std::thread::spawn(move || second.serve_until(|_| false));
+    daemon.line("switch announced");
+    let broker = Broker::new(1).expect("a broker in this process");
+    std::fs::write(&bootstrap, broker.bootstrap_servers()).expect("a temporary file");
+    let mut told = Told::new(&broker);
+    let mut back = std::collections::BTreeSet::new();
+    told.wait(|event, _| {
+        if let RegionEventBody::SnapshotSwitch { state, .. } = &event.body {
+            back.insert(state.switch);
+        }
+        (back.len() == 2).then_some(())
+    });
+    assert_eq!(back, [SwitchId(DPID), SwitchId(DPID + 1)].into());
+
     assert!(daemon.end().success());
     assert!(!scripted.join().expect("the script holds"));
+    assert!(!second.join().expect("the script holds"));
     for file in [key, bootstrap] {
         std::fs::remove_file(file).expect("it is ours");
     }
