@@ -302,3 +302,27 @@ fn a_region_that_is_not_active_sends_nothing_and_forgets_its_links() {
     world.run(100 * MS);
     assert_eq!(seen(&world, 0, before).len(), 4);
 }
+
+#[test]
+fn a_thousand_switches_at_once_are_announced_and_all_their_links_found() {
+    let mut world = World::new(&["east"]);
+    for switch in 1..=1_000 {
+        world.add_switch(switch, 4);
+        world.connect(switch, 0);
+    }
+    for switch in 1..=1_000 {
+        for port in 1..=2 {
+            world.cable((switch, port), (switch % 1_000 + 1, port + 2), MS);
+        }
+    }
+    world.run(20 * MS);
+    let announced = world.told(0, 0, |b| {
+        matches!(b, RegionEventBody::SwitchConnected { .. }).then_some(())
+    });
+    assert_eq!(announced.len(), 1_000);
+    for switch in 1..=1_000 {
+        world.activate(0, switch, 1);
+    }
+    world.run(SECOND);
+    assert_eq!(seen(&world, 0, 0).len(), 4_000);
+}
