@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
@@ -88,7 +89,7 @@ impl World {
             true => Ok(()),
             false => Err(broker.last_words()),
         })?;
-        fs::write(lab.folder().join("network-key"), "5b".repeat(32))?;
+        fs::write(lab.folder().join("network-key"), network_key()?)?;
         let mut speakers = BTreeMap::new();
         for (region, port) in REGIONS {
             fs::write(config_path(&lab, region), speaker_config(&lab, region, port))?;
@@ -183,6 +184,13 @@ pub fn link_name(a: SwitchId, b: SwitchId) -> Option<&'static str> {
         let ends = [format!("s{}-s{}", a.0, b.0), format!("s{}-s{}", b.0, a.0)];
         ends.iter().any(|end| end == name)
     })
+}
+
+/// A network key, 32 bytes in hex.
+fn network_key() -> Result<String> {
+    let mut key = [0; 32];
+    fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
+    Ok(key.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn config_path(lab: &Lab, region: &str) -> PathBuf {
