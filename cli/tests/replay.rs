@@ -40,3 +40,38 @@ fn a_file_that_is_not_there_is_exit_code_1_and_no_file_at_all_2() {
     assert_eq!(skerry(&["replay", "sla"], b"").code, Some(2));
     assert_eq!(skerry(&["replay", "tides", "-"], b"").code, Some(2));
 }
+
+/// Examples of the documentation: the machine, what is fed, what is printed.
+fn examples(page: &str) -> Vec<(String, String, String)> {
+    let mut examples: Vec<(String, String, String)> = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        let Some(kind) = line.strip_prefix("```jsonl ") else {
+            continue;
+        };
+        let block: String = lines
+            .by_ref()
+            .take_while(|line| *line != "```")
+            .map(|line| format!("{line}\n"))
+            .collect();
+        match kind.split_once(' ') {
+            Some((machine, "in")) => examples.push((machine.to_owned(), block, String::new())),
+            Some((_, "out")) => examples.last_mut().expect("an output follows its input").2 = block,
+            _ => panic!("a block of an unknown kind: {kind}"),
+        }
+    }
+    examples
+}
+
+#[test]
+fn the_examples_of_the_documentation_print_what_is_said_there() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/replay.md");
+    let page = std::fs::read_to_string(page).expect("the page is in the repository");
+    let examples = examples(&page);
+    assert!(examples.len() >= 3, "{} examples", examples.len());
+    for (machine, input, output) in examples {
+        let ran = skerry(&["replay", &machine, "-"], input.as_bytes());
+        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{machine}");
+        assert_eq!(ran.out, output, "{machine}");
+    }
+}
