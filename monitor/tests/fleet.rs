@@ -483,3 +483,19 @@ fn a_restored_flow_keeps_its_state_until_its_figures_had_time_to_come() {
     }
     assert_eq!(bench.said(), [(34_000, "f reroute".to_owned())]);
 }
+
+#[test]
+fn a_message_of_a_region_is_a_measurement_of_its_link_at_the_time_it_carries() {
+    let mut bench = Bench::new();
+    bench.set("f", &[1]);
+    let text = r#"{"region":"east","epoch":1,"seq":1,"at_ms":997000,"kind":"link_latency","from":"00:00:00:00:00:00:00:02/1",
+        "to":"00:00:00:00:00:00:00:01/2","latency_ns":4000000,"source":"round_trip","samples":30}"#;
+    let message = serde_json::from_str(text).expect("a message of the contract");
+    let clock = skerry_bus::BrokerClock::new(bench.now, 1_000_000);
+    bench.give(Input::measured(&message, &clock));
+    let figure = bench.fleet.latency_of(&flow("f"), bench.now).expect("watched");
+    assert_eq!(
+        (figure.latency_ns, figure.age),
+        (Some(4 * MS), Some(Duration::from_secs(3)))
+    );
+}

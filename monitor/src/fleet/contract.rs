@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use skerry_bus::api::PathStrategy;
 use skerry_bus::service::ActionKind;
-use skerry_bus::{FlowId, LatencySource, LinkId};
+use skerry_bus::{BrokerClock, FlowId, Latency, LatencyBody, LatencySource, LinkId};
 
 use crate::limits::{Limits, Threshold};
 use crate::sla::{SlaRecord, SlaState};
@@ -92,6 +92,33 @@ pub enum Input {
         /// The link.
         link: LinkId,
     },
+}
+
+impl Input {
+    /// The input for a message on a latency topic; its time is the broker's, so its age counts by that clock.
+    pub fn measured(latency: &Latency, clock: &BrokerClock) -> Self {
+        let measured = clock.when(latency.at_ms);
+        match &latency.body {
+            LatencyBody::LinkLatency {
+                from,
+                to,
+                latency_ns,
+                source,
+                samples,
+            } => Input::LinkLatency {
+                link: LinkId::new(*from, *to),
+                latency_ns: *latency_ns,
+                source: *source,
+                samples: *samples,
+                measured,
+            },
+            LatencyBody::FlowLatency { flow, latency_ns } => Input::FlowLatency {
+                flow: flow.clone(),
+                latency_ns: *latency_ns,
+                measured,
+            },
+        }
+    }
 }
 
 /// What the fleet says.
