@@ -563,6 +563,12 @@ impl Switch {
                 term: self.term,
             },
         };
+        for (name, reach) in &mut self.reaches {
+            if *name != region && reach.role == Role::Master {
+                // OpenFlow 1.3.5 section 6.3.6: there is one master; the switch made the former one a slave.
+                reach.role = Role::Slave;
+            }
+        }
         self.told = Some(region.clone());
         self.role_lost_told = false;
         self.standing = Standing::Held { region, since: w.now };

@@ -1,19 +1,19 @@
 //! Recorded evidence of links in, changes of links out.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use skerry_bus::service::LinkStatus;
-use skerry_bus::{
-    Epoch, LinkId, PortRef, PortState, Region, RegionEvent, RegionEventBody, Seq, SwitchId, Term,
-};
+use skerry_bus::{Epoch, LinkId, PortRef, PortState, Region, RegionEvent, RegionEventBody, Seq, SwitchId, Term};
 
 use super::{Reader, ReplayError, Wrong};
 use crate::links::{Config, Input, Links, Output};
 
 /// Longest interval that is read, milliseconds: an hour.
 const INTERVAL_MAX_MS: u64 = 3_600_000;
+/// How long before time 0 that region held every switch already: no silence is longer.
+const BEFORE: Duration = Duration::from_secs(1_000_000_000);
 /// The region that holds every switch if the lines name none. It always lives.
 const EVERYWHERE: &str = "everywhere";
 
@@ -81,10 +81,8 @@ pub struct LinksReplay {
     missed: u32,
     /// Whether the lines say which region holds which switch.
     regions: bool,
-    /// Switches that `everywhere` holds by now.
-    placed: BTreeSet<SwitchId>,
-    /// Who holds which, as the lines say.
-    held: std::collections::BTreeMap<SwitchId, Region>,
+    /// Who holds which switch.
+    held: BTreeMap<SwitchId, Region>,
     said: Vec<String>,
 }
 
@@ -92,13 +90,12 @@ impl LinksReplay {
     /// A replay whose time 0 is `origin`; any instant does.
     pub fn new(origin: Instant) -> Self {
         LinksReplay {
-            reader: Reader::new(origin),
+            reader: Reader::new(origin + BEFORE),
             machine: None,
             interval_ms: 1_000,
             missed: 3,
             regions: false,
-            placed: BTreeSet::new(),
-            held: std::collections::BTreeMap::new(),
+            held: BTreeMap::new(),
             said: Vec::new(),
         }
     }
@@ -123,7 +120,8 @@ impl LinksReplay {
         let Some(what) = first else {
             return Err((
                 ".",
-                "one of seen, silent, port_down, port_up, active, heartbeat, lost, restarted or end is expected".to_owned(),
+                "one of seen, silent, port_down, port_up, active, heartbeat, lost, restarted or end is expected"
+                    .to_owned(),
             ));
         };
         if let Some(other) = second {
@@ -140,7 +138,10 @@ impl LinksReplay {
             self.configure(ConfigLine::default())?;
         }
         if !self.regions && matches!(what, "active" | "heartbeat" | "lost" | "restarted") {
-            return Err((what, "is only read when the configuration has \"regions\": true".to_owned()));
+            return Err((
+                what,
+                "is only read when the configuration has \"regions\": true".to_owned(),
+            ));
         }
         if line.end == Some(false) {
             return Err(("end", "true is expected".to_owned()));
@@ -176,7 +177,12 @@ impl LinksReplay {
             // The one region there is always lives.
             machine.heard = Duration::MAX;
         }
-        self.machine = Some(Links::new(machine, self.reader.now()));
+        let mut machine = Links::new(machine, self.reader.now());
+        if !self.regions {
+            let region = everywhere();
+            machine.handle_input(self.reader.origin - BEFORE, Input::Region { region, live: true });
+        }
+        self.machine = Some(machine);
         Ok(())
     }
 
@@ -197,7 +203,12 @@ impl LinksReplay {
             };
             self.say(to.switch, body);
         }
-        for (end, up) in line.port_down.map(|p| (p, false)).into_iter().chain(line.port_up.map(|p| (p, true))) {
+        for (end, up) in line
+            .port_down
+            .map(|p| (p, false))
+            .into_iter()
+            .chain(line.port_up.map(|p| (p, true)))
+        {
             self.place(&[end.switch]);
             let port = PortState {
                 port: end.port,
@@ -245,15 +256,19 @@ impl LinksReplay {
         if self.regions {
             return;
         }
+        let long_ago = self.reader.origin - BEFORE;
         for switch in switches {
-            if self.placed.insert(*switch) {
+            if !self.held.contains_key(switch) {
                 let region = everywhere();
                 self.held.insert(*switch, region.clone());
-                self.give(Input::Active {
-                    switch: *switch,
-                    region: Some(region),
-                    term: Term(1),
-                });
+                if let Some(machine) = &mut self.machine {
+                    let active = Input::Active {
+                        switch: *switch,
+                        region: Some(region),
+                        term: Term(1),
+                    };
+                    machine.handle_input(long_ago, active);
+                }
             }
         }
     }

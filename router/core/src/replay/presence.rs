@@ -115,8 +115,9 @@ struct Speaker {
     said: Option<u64>,
     /// The number the machine was given: gapless, unless the lines have a gap.
     given: u64,
-    /// Record time of its last line.
+    /// Record time of its last line, and whether the reader was caught up with it.
     record_ms: u64,
+    behind: bool,
     connections: u64,
     switches: BTreeMap<SwitchId, Connection>,
 }
@@ -136,6 +137,8 @@ pub struct PresenceReplay {
     reader: Reader,
     machine: Option<PresenceMachine>,
     speakers: BTreeMap<Region, Speaker>,
+    /// Who is active, in the order of what comes out.
+    active: BTreeMap<SwitchId, (Option<Region>, Term)>,
     said: Vec<String>,
 }
 
@@ -146,6 +149,7 @@ impl PresenceReplay {
             reader: Reader::new(origin),
             machine: None,
             speakers: BTreeMap::new(),
+            active: BTreeMap::new(),
             said: Vec::new(),
         }
     }
@@ -193,7 +197,10 @@ impl PresenceReplay {
             None => {}
         }
         let Some(region) = line.region.take() else {
-            return Err(("region", "every line but the first and the end names a region".to_owned()));
+            return Err((
+                "region",
+                "every line but the first and the end names a region".to_owned(),
+            ));
         };
         let message = line.message()?;
         if let Some(field) = line.unused() {
@@ -232,6 +239,7 @@ impl PresenceReplay {
         let record_ms = line.record_ms.unwrap_or(now_ms);
         if counts {
             speaker.record_ms = record_ms;
+            speaker.behind = line.caught_up == Some(false);
         }
         let caught_up = line.caught_up.unwrap_or(true);
         let bodies = speaker.bodies(line, message, counts);
@@ -290,13 +298,13 @@ impl PresenceReplay {
                     let Some((switch, name)) = event_name(&event) else {
                         continue;
                     };
-                    let active = machine.active(switch);
+                    let (active_region, term) = self.active.get(&switch).cloned().unwrap_or_default();
                     let line = OutLine {
                         at_ms: self.reader.ms(now),
                         switch,
                         event: name,
-                        active_region: active.map(|(region, _)| region.clone()),
-                        term: machine.switch(switch).map_or(Term(0), |s| s.term()),
+                        active_region,
+                        term,
                         availability: list.availability,
                     };
                     self.said
@@ -304,8 +312,10 @@ impl PresenceReplay {
                 }
                 Output::Activate { region, switch, term } => self.role_told(now, region, switch, Role::Master, term),
                 Output::Deactivate { region, switch, term } => self.role_told(now, region, switch, Role::Slave, term),
-                Output::ActiveChanged { .. }
-                | Output::AskSwitchSnapshot { .. }
+                Output::ActiveChanged { switch, region, term } => {
+                    self.active.insert(switch, (region, term));
+                }
+                Output::AskSwitchSnapshot { .. }
                 | Output::AskRegionSnapshot { .. }
                 | Output::Record(_)
                 | Output::Forget(_)
@@ -343,7 +353,7 @@ impl PresenceReplay {
         let input = Input::Event {
             partition: 0,
             record_ms: speaker.record_ms,
-            caught_up: true,
+            caught_up: !speaker.behind,
             event: Box::new(event),
         };
         if let Some(machine) = &mut self.machine {

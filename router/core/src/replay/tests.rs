@@ -47,7 +47,7 @@ fn the_examples_of_the_page_are_what_is_said() {
         for (given, expected) in examples {
             let (said, result) = replay(&given);
             assert_eq!(result, Ok(()), "{given:#?}");
-            assert_eq!(said, expected, "{name}:\n{}\n", said.join("\n"));
+            assert_eq!(said, expected, "{name}:\n{}\n#", said.join("\n"));
         }
     }
 }
@@ -94,7 +94,10 @@ fn a_wrong_line_is_named_with_its_number_and_field() {
     for (line, expected) in [
         (r#"{"at_ms": 1, "end": true}"#, "1 config"),
         (r#"{"at_ms": 0, "config": {}}"#, "1 config"),
-        (r#"{"at_ms": 0, "config": {"regions": ["east", "east"]}}"#, "1 config.regions"),
+        (
+            r#"{"at_ms": 0, "config": {"regions": ["east", "east"]}}"#,
+            "1 config.regions",
+        ),
         (
             r#"{"at_ms": 0, "config": {"regions": [{"region": "east", "prefer": 1}]}}"#,
             "1 config.regions[0].prefer",
@@ -113,7 +116,10 @@ fn a_wrong_line_is_named_with_its_number_and_field() {
     let ports = r#"{"from": "0x1/1", "to": "0x2/1"}"#;
     for (line, expected) in [
         (format!(r#"{{"at_ms": 1, "sean": {ports}}}"#), "1 sean"),
-        (format!(r#"{{"at_ms": 1, "seen": {ports}, "port_down": "0x1/1"}}"#), "1 port_down"),
+        (
+            format!(r#"{{"at_ms": 1, "seen": {ports}, "port_down": "0x1/1"}}"#),
+            "1 port_down",
+        ),
         (r#"{"at_ms": 1, "seen": {"from": "0x1/1"}}"#.to_owned(), "1 seen"),
         (
             r#"{"at_ms": 1, "seen": {"from": "0x1/1", "to": "0x2"}}"#.to_owned(),
@@ -123,14 +129,20 @@ fn a_wrong_line_is_named_with_its_number_and_field() {
             r#"{"at_ms": 1, "active": {"switch": "0x1", "region": "east"}}"#.to_owned(),
             "1 active",
         ),
-        (r#"{"at_ms": 1, "config": {"interval_ms": 0}}"#.to_owned(), "1 config.interval_ms"),
+        (
+            r#"{"at_ms": 1, "config": {"interval_ms": 0}}"#.to_owned(),
+            "1 config.interval_ms",
+        ),
         (r#"{"at_ms": 1}"#.to_owned(), "1 ."),
         (r#"{"at_ms": 1, "end": true}"#.to_owned(), "no error"),
     ] {
         assert_eq!(error(run_links, &[&line]), expected, "{line}");
     }
     assert_eq!(
-        error(run_links, &[r#"{"at_ms": 5, "end": true}"#, r#"{"at_ms": 4, "end": true}"#]),
+        error(
+            run_links,
+            &[r#"{"at_ms": 5, "end": true}"#, r#"{"at_ms": 4, "end": true}"#]
+        ),
         "2 at_ms"
     );
 }
@@ -220,7 +232,10 @@ fn a_backlog_does_not_kill_and_an_old_message_does_not_revive() {
             r#"{"at_ms": 5000, "end": true}"#,
             r#"{"at_ms": 6000, "end": true}"#,
         ]),
-        ["1000 switch_connected east 1", "5050 switch_disconnected_region_lost null 1"]
+        [
+            "1000 switch_connected east 1",
+            "5050 switch_disconnected_region_lost null 1"
+        ]
     );
 }
 
