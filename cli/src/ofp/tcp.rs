@@ -224,3 +224,90 @@ fn begins_like_openflow(bytes: &[u8]) -> Option<bool> {
     // Versions 1.0 to 1.5, and the types that the largest of them has.
     Some((1..=6).contains(&version) && kind <= 35 && u16::from_be_bytes([high, low]) >= 8)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The seed unless the runner of the tests gives another; printed with each failure.
+    const SEED: u64 = 0x7c9;
+
+    #[test]
+    fn however_a_stream_is_cut_repeated_and_shuffled_the_same_frames_come_out() {
+        let given = std::env::var("PROPTEST_RNG_SEED")
+            .ok()
+            .and_then(|text| text.parse().ok());
+        let seed: u64 = given.unwrap_or(SEED);
+        println!("seed {seed}");
+        // Nothing comes of zero.
+        let mut state = seed | 1;
+        let mut random = |below: usize| {
+            // xorshift64, which needs no crate.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % below as u64) as usize
+        };
+        let from = SocketAddr::from(([10, 0, 0, 1], 40_000));
+        let to = SocketAddr::from(([10, 0, 0, 2], 6_653));
+        for _ in 0..2_000 {
+            let frames: Vec<Bytes> = (0..1 + random(6))
+                .map(|number| {
+                    let length = 8 + random(40);
+                    let mut frame = vec![4, 2, 0, length as u8, 0, 0, 0, number as u8];
+                    frame.resize_with(length, || random(256) as u8);
+                    frame.into()
+                })
+                .collect();
+            let stream = frames.concat();
+            // Near the end of the numbers in half of the cases, so that they wrap.
+            let isn = if random(2) == 0 {
+                u32::MAX - random(100) as u32
+            } else {
+                random(1 << 30) as u32
+            };
+            // Pieces that cover the stream, some pieces of it again, and a random order.
+            let mut pieces = Vec::new();
+            let mut at = 0;
+            while at < stream.len() {
+                let end = (at + 1 + random(30)).min(stream.len());
+                pieces.push((at, end));
+                at = end;
+            }
+            for _ in 0..random(6) {
+                let first = random(stream.len());
+                pieces.push((first, (first + random(50)).min(stream.len())));
+            }
+            for last in (1..pieces.len()).rev() {
+                pieces.swap(last, random(last + 1));
+            }
+            let mut streams = Streams::default();
+            let mut found = Vec::new();
+            let syn = Segment {
+                from,
+                to,
+                seq: isn,
+                syn: true,
+                payload: &[],
+                cut: 0,
+            };
+            streams.take(&syn, &mut found);
+            for (first, end) in pieces {
+                let segment = Segment {
+                    seq: isn.wrapping_add(1 + first as u32),
+                    syn: false,
+                    payload: &stream[first..end],
+                    ..syn
+                };
+                streams.take(&segment, &mut found);
+                if random(10) == 0 {
+                    // The opening again, which must not begin anew.
+                    streams.take(&syn, &mut found);
+                }
+            }
+            streams.finish(&mut found);
+            let expected: Vec<Found> = frames.into_iter().map(Ok).collect();
+            assert_eq!(found, expected);
+        }
+    }
+}
