@@ -195,6 +195,8 @@ pub struct Liveness {
     config: Config,
     clock: Option<BrokerClock>,
     bus_up: bool,
+    /// Whether there was any sign of the bus yet: before that nobody is absent.
+    begun: bool,
     /// Nobody is lost before this: this process was held up, and what it did not read is no silence.
     not_before: Option<Instant>,
     regions: BTreeMap<Region, RegionState>,
@@ -203,7 +205,7 @@ pub struct Liveness {
 }
 
 impl Liveness {
-    /// All regions are unseen, the bus is up.
+    /// All regions are unseen. Time begins with the first input.
     pub fn new(config: Config, now: Instant) -> Self {
         let regions = config
             .regions
@@ -227,6 +229,7 @@ impl Liveness {
             config,
             clock: None,
             bus_up: true,
+            begun: false,
             not_before: None,
             regions,
             unknown: BTreeMap::new(),
@@ -263,6 +266,10 @@ impl Liveness {
 
     /// Take an input.
     pub fn handle_input(&mut self, now: Instant, input: Input) {
+        if !self.begun && !matches!(input, Input::Bus { up: false }) {
+            self.begun = true;
+            self.begin(now);
+        }
         match input {
             Input::Read(read) => self.read(now, read),
             Input::CaughtUp { region, partition } => {
@@ -286,15 +293,20 @@ impl Liveness {
                     for p in self.regions.values_mut().flat_map(|r| r.partitions.values_mut()) {
                         p.behind = Some(now);
                     }
-                    for r in self.regions.values_mut() {
-                        if let State::NeverSeen { since, .. } = &mut r.state {
-                            *since = now;
-                        }
-                    }
+                    self.begin(now);
                 }
                 self.bus_up = up;
             }
             Input::Clock(clock) => self.clock = Some(clock),
+        }
+    }
+
+    /// The first time begins (again): only now can anybody be heard.
+    fn begin(&mut self, now: Instant) {
+        for region in self.regions.values_mut() {
+            if let State::NeverSeen { since, .. } = &mut region.state {
+                *since = now;
+            }
         }
     }
 
@@ -414,7 +426,7 @@ impl Liveness {
         for (name, region) in &mut self.regions {
             match &mut region.state {
                 State::NeverSeen { since, told } => {
-                    if !*told && now >= *since + self.config.first {
+                    if self.begun && !*told && now >= *since + self.config.first {
                         *told = true;
                         outputs.push(Output::Absent(name.clone()));
                     }
@@ -448,6 +460,7 @@ impl Liveness {
             .flat_map(|region| {
                 let (state, ask) = match region.state {
                     State::NeverSeen { told: true, .. } | State::Lost { .. } => (None, None),
+                    State::NeverSeen { .. } if !self.begun => (None, None),
                     State::NeverSeen { since, told: false } => {
                         (Some((since + self.config.first, "region was never heard")), None)
                     }

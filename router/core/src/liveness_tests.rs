@@ -306,3 +306,18 @@ fn an_unconfigured_region_is_reported_once_in_a_while() {
     }
     assert!(rig.machine.unknown.len() <= UNKNOWN_MAX);
 }
+
+#[test]
+fn nobody_is_absent_before_there_was_any_sign_of_the_bus() {
+    let t0 = Instant::now();
+    let mut machine = Liveness::new(Config::new(vec![east()]), t0);
+    machine.handle_input(t0, Input::Bus { up: false });
+    assert_eq!(machine.poll_timeout(), None);
+    machine.handle_timeout(t0 + Duration::from_secs(60));
+    assert_eq!(machine.poll_output(), None);
+    let t1 = t0 + Duration::from_secs(60);
+    machine.handle_input(t1, Input::Bus { up: true });
+    assert_eq!(machine.poll_timeout().map(|t| t.0), Some(t1 + Duration::from_secs(5)));
+    machine.handle_timeout(t1 + Duration::from_secs(5));
+    assert_eq!(machine.poll_output(), Some(Output::Absent(east())));
+}
