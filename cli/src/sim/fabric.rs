@@ -354,3 +354,7 @@ enum Next {
     Host(usize),
     Switch(SwitchId),
 }
+
+#[cfg(test)]
+#[path = "fabric_tests.rs"]
+mod tests;
