@@ -298,6 +298,20 @@ fn a_producer_without_a_broker_ends_without_waiting() {
 }
 
 #[test]
+fn a_consumer_whose_broker_is_gone_ends_with_offsets_uncommitted() {
+    let (broker, settings) = broker();
+    let mut consumer = Consumer::start(&settings, reading(vec![(Topic::Commands, Begin::Committed)])).expect("starts");
+    caught_up(&mut consumer, 4);
+    drop(broker);
+    while !matches!(next(&mut consumer), ConsumerEvent::Behind { .. }) {}
+    consumer.committer().commit(&Topic::Commands, 0, 1);
+    let begin = Instant::now();
+    drop(consumer);
+    println!("ended in {:?}", begin.elapsed());
+    assert!(begin.elapsed() < PATIENCE / 3, "ended after {:?}", begin.elapsed());
+}
+
+#[test]
 fn the_way_through_the_trial_broker_is_measured() {
     let (_broker, settings) = broker();
     let (producer, mut events) = Producer::start(&settings, "p", vec![Topic::Commands]).expect("starts");

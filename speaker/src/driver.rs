@@ -308,7 +308,7 @@ impl Driver {
                 Input::BusUp
             }
             ProducerEvent::Down { reason } => {
-                tracing::debug!(reason, "kafka does not answer");
+                tracing::warn!(reason, "kafka cannot be used");
                 self.metrics.kafka_up.set(0);
                 self.ready.set(false);
                 Input::BusDown

@@ -242,7 +242,7 @@ impl Reader {
             let config = self
                 .settings
                 .consumer(&hosts, &self.reading.client_id, &self.reading.group);
-            let client: Arc<Native> = match config.create_with_context(Client { alarm: alarm.clone() }) {
+            let client: Arc<Native> = match config.create_with_context(Client::new(alarm.clone())) {
                 Ok(client) => Arc::new(client),
                 Err(error) => {
                     tracing::error!(%error, "the kafka consumer cannot be made");
@@ -322,7 +322,11 @@ impl Reader {
         let mut unanswered_since: Option<Instant> = None;
         loop {
             if self.stopped() {
-                self.commit(client, CommitMode::Sync);
+                // It waits for the answer, which nobody gives while a connection is broken. What is not committed is
+                // read again at the next start and answered from what is known then.
+                if unanswered_since.is_none() {
+                    self.commit(client, CommitMode::Sync);
+                }
                 return End::Over;
             }
             let now = Instant::now();

@@ -1,6 +1,7 @@
 //! What librdkafka tells besides data: its log, and errors of the client as a whole.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,9 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+/// An error that lasts is said this often.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 /// Wakes a thread of ours from threads of the library, and tells it that a connection broke.
 #[derive(Debug)]
@@ -48,7 +52,18 @@ pub(super) fn sleep_until(until: Instant) {
 /// The part of a context that producer and consumer share.
 #[derive(Debug)]
 pub(super) struct Client {
-    pub(super) alarm: std::sync::Arc<Alarm>,
+    alarm: Arc<Alarm>,
+    /// The error that was said last, and when.
+    said: Mutex<Option<(Option<RDKafkaErrorCode>, Instant)>>,
+}
+
+impl Client {
+    pub(super) fn new(alarm: Arc<Alarm>) -> Self {
+        Client {
+            alarm,
+            said: Mutex::new(None),
+        }
+    }
 }
 
 impl ClientContext for Client {
@@ -66,13 +81,24 @@ impl Client {
         match error.rdkafka_error_code() {
             // The end of a partition passes here as well, on its way to who reads it.
             Some(RDKafkaErrorCode::PartitionEOF) => return,
-            Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure) => {
-                tracing::debug!(%error, reason, "connection to kafka lost");
-            }
-            _ => tracing::warn!(%error, reason, "kafka client"),
+            code => self.say(code, error, reason),
         }
         self.alarm.broken.store(true, Ordering::Release);
         self.alarm.wake();
+    }
+}
+
+impl Client {
+    /// The same error comes with every try, four times a second: it is said once, and again while it lasts.
+    fn say(&self, code: Option<RDKafkaErrorCode>, error: &KafkaError, reason: &str) {
+        let now = Instant::now();
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_some_and(|(last, at)| last == code && now - at < SAY_AGAIN) {
+            tracing::debug!(%error, reason, "kafka client");
+        } else {
+            *said = Some((code, now));
+            tracing::warn!(%error, reason, "kafka client");
+        }
     }
 }
 

@@ -389,7 +389,7 @@ impl Supervisor {
                 }
             };
             let context = Reports {
-                client: Client { alarm: alarm.clone() },
+                client: Client::new(alarm.clone()),
                 events: self.events.clone(),
                 shared: self.shared.clone(),
                 own_time_said: AtomicBool::new(false),
