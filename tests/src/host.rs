@@ -1,9 +1,12 @@
-//! A host: a namespace, an interface on a switch's port, and the packet tool on it.
+//! A host: a namespace, an interface on a switch's port, and the packet tool on it; or one of `skerry sim`, which
+//! understands the same requests.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::lab::Lab;
 use crate::packet::{Arrived, Kind, Request, Sent, Stream, Tag, Totals};
@@ -14,7 +17,9 @@ use crate::wait;
 /// A running packet tool on an interface. Dropping it ends it.
 pub struct Host {
     name: String,
-    tool: Tool,
+    tool: Arc<Tool>,
+    /// Its name in a program that is many hosts; none: the program is this one.
+    one_of: Option<String>,
 }
 
 /// What became of numbered packets that were answered.
@@ -40,8 +45,18 @@ impl Host {
         let (tool, _ready) = Tool::start(lab, netns, "skerry-packets", &label, &args)?;
         Ok(Host {
             name: netns.to_owned(),
-            tool,
+            tool: Arc::new(tool),
+            one_of: None,
         })
+    }
+
+    /// The host that a running `skerry sim` calls `host`.
+    pub fn simulated(sim: &Arc<Tool>, host: &str) -> Host {
+        Host {
+            name: format!("host {host}"),
+            tool: sim.clone(),
+            one_of: Some(host.to_owned()),
+        }
     }
 
     /// Its namespace.
@@ -54,9 +69,16 @@ impl Host {
         self.tool.process()
     }
 
+    fn answer(&self, request: &Request) -> Result<Value> {
+        let mut question = serde_json::to_value(request)?;
+        if let (Some(host), Some(fields)) = (&self.one_of, question.as_object_mut()) {
+            fields.insert("host".to_owned(), host.as_str().into());
+        }
+        self.tool.ask(&question.to_string())
+    }
+
     fn ask<T: DeserializeOwned>(&self, request: &Request) -> Result<T> {
-        let answer = self.tool.ask(&serde_json::to_string(request)?)?;
-        serde_json::from_value(answer).with_context(|| format!("{request:?}"))
+        serde_json::from_value(self.answer(request)?).with_context(|| format!("{request:?}"))
     }
 
     /// Starts a stream; its number must be new.
@@ -106,7 +128,7 @@ impl Host {
     /// # Errors
     /// The tool ended.
     pub fn arrivals(&self, stream: u32) -> Result<Vec<Arrived>> {
-        let mut answer = self.tool.ask(&serde_json::to_string(&Request::Received { stream })?)?;
+        let mut answer = self.answer(&Request::Received { stream })?;
         Ok(serde_json::from_value(answer["arrived"].take())?)
     }
 
@@ -151,7 +173,7 @@ impl Host {
     /// # Errors
     /// The tool ended.
     pub fn echo(&self, on: bool) -> Result<()> {
-        self.tool.ask(&serde_json::to_string(&Request::Echo { on })?).map(drop)
+        self.answer(&Request::Echo { on }).map(drop)
     }
 
     /// Sends `count` packets that ask for an answer and waits for the answers, which come
@@ -190,6 +212,6 @@ impl Host {
     /// # Errors
     /// The tool ended.
     pub fn reset(&self) -> Result<()> {
-        self.tool.ask(&serde_json::to_string(&Request::Reset)?).map(drop)
+        self.answer(&Request::Reset).map(drop)
     }
 }

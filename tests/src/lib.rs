@@ -2,10 +2,11 @@
 //!
 //! Namespaces and children that leave nothing behind (`lab`), a private Open vSwitch
 //! (`ovs`), links with a delay (`delay`), hosts that send and check numbered, tagged
-//! packets (`packet`, `host`), a reader of OpenFlow on the wire (`wire`) and the
-//! demo's ring of four switches (`ring`). It knows the parts of Skerry only from
+//! packets (`packet`, `host`), a reader of OpenFlow on the wire (`wire`), broker, speakers
+//! and routers as programs (`daemons`, `rest`) and the demo's ring of four switches (`ring`). It knows the parts of Skerry only from
 //! outside, as programs and messages; `README.md` shows how to use it.
 
+pub mod daemons;
 pub mod delay;
 pub mod demo;
 pub mod host;
@@ -16,6 +17,7 @@ pub mod ovs;
 pub mod packet;
 pub mod process;
 pub mod relay;
+pub mod rest;
 pub mod ring;
 pub mod sys;
 pub mod tool;

@@ -28,14 +28,21 @@ struct Pipes {
 }
 
 impl Tool {
-    /// Starts one of our programs and waits for its first line, which says that it is ready.
+    /// Starts one of our programs (in a namespace, or `None`: where this program is) and waits for its first line, which
+    /// says that it is ready.
     ///
     /// # Errors
     /// It is not built, or ended, or did not become ready in time.
-    pub fn start(lab: &Lab, netns: &str, program: &str, label: &str, args: &[String]) -> Result<(Tool, Value)> {
+    pub fn start<'a>(
+        lab: &Lab,
+        netns: impl Into<Option<&'a str>>,
+        program: &str,
+        label: &str,
+        args: &[String],
+    ) -> Result<(Tool, Value)> {
         let mut command = Command::new(path(program)?);
         command.args(args);
-        let process = lab.spawn_piped(Some(netns), label, command)?;
+        let process = lab.spawn_piped(netns.into(), label, command)?;
         let input = process.take_stdin().context("no standard input")?;
         let output = process.take_stdout().context("no standard output")?;
         // One answer for each question, and a first line.

@@ -43,13 +43,19 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     match Lab::clean_leftovers(PREFIX) {
-        Ok(removed) => removed.iter().for_each(|name| demo::say(&format!("removed {name}, which a killed run had left"))),
+        Ok(removed) => removed
+            .iter()
+            .for_each(|name| demo::say(&format!("removed {name}, which a killed run had left"))),
         Err(error) => eprintln!("skerry-demo: leftovers of a killed run: {error:#}"),
     }
     if args.clean {
         return ExitCode::SUCCESS;
     }
-    let stay = |world: &World| if !args.check { stay_up(world) };
+    let stay = |world: &World| {
+        if !args.check {
+            stay_up(world)
+        }
+    };
     match demo::run(&summary_path(), stay) {
         Ok(Ending::Good) => ExitCode::SUCCESS,
         Ok(Ending::StepFailed) => ExitCode::from(1),
@@ -63,8 +69,13 @@ fn main() -> ExitCode {
 
 /// `target/demo/summary.json`, beside the programs' folder.
 fn summary_path() -> PathBuf {
-    let target = tool::path("skerry-demo").ok().and_then(|own| own.ancestors().nth(2).map(Path::to_owned));
-    target.unwrap_or_else(|| PathBuf::from("target")).join("demo").join("summary.json")
+    let target = tool::path("skerry-demo")
+        .ok()
+        .and_then(|own| own.ancestors().nth(2).map(Path::to_owned));
+    target
+        .unwrap_or_else(|| PathBuf::from("target"))
+        .join("demo")
+        .join("summary.json")
 }
 
 fn lacking() -> Vec<String> {
@@ -74,8 +85,9 @@ fn lacking() -> Vec<String> {
     }
     let paths = std::env::var_os("PATH").unwrap_or_default();
     // Programs for administrators are not always on a user's path.
-    let folders: Vec<PathBuf> =
-        std::env::split_paths(&paths).chain(["/usr/sbin", "/sbin"].map(PathBuf::from)).collect();
+    let folders: Vec<PathBuf> = std::env::split_paths(&paths)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .collect();
     for (program, package) in NEEDED {
         if !folders.iter().any(|folder| folder.join(program).is_file()) {
             lacking.push(format!("{program} (package {package})"));

@@ -36,6 +36,13 @@ const READ_IN_A_ROW_MAX: usize = 32;
 /// Frames the kernel may hold for one device while this program is kept from running.
 const DEVICE_QUEUE: &str = "4096";
 
+/// A timed wait ends this much early, and the rest is spent looking at the clock: waking up takes as long.
+const SPIN_NS: u64 = 80_000;
+
+/// Frames under way up to which the clock is looked at like this. More of them come closer together than the early end is
+/// long, and the thread would never sleep.
+const SPIN_FRAMES_MAX: usize = 2;
+
 /// Above everything that is not real time, below the kernel's own threads.
 const PRIORITY: i32 = 20;
 
@@ -309,10 +316,12 @@ fn forward(
                 }
             }
         }
+        let early_ns = if queue.len() <= SPIN_FRAMES_MAX { SPIN_NS } else { 0 };
         let wait = queue
             .next_due_ns()
-            .map(|due_ns| Duration::from_nanos(due_ns.saturating_sub(sys::monotonic_ns())));
+            .map(|due_ns| Duration::from_nanos(due_ns.saturating_sub(sys::monotonic_ns() + early_ns)));
         if !sys::wait_readable(from.tap.as_raw_fd(), wait)? {
+            std::hint::spin_loop();
             continue;
         }
         for _ in 0..READ_IN_A_ROW_MAX {

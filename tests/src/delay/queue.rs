@@ -40,6 +40,16 @@ impl Queue {
         true
     }
 
+    /// Frames under way.
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Whether none is under way.
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
     /// When the first frame leaves.
     pub fn next_due_ns(&self) -> Option<u64> {
         self.frames.front().map(|frame| frame.due_ns)

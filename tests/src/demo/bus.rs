@@ -1,7 +1,6 @@
 //! Kafka as any service sees it: commands out, replies and measurements in.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,17 +10,15 @@ use skerry_bus::{
     Command, CommandBody, CorrelationId, Decoded, Latency, LatencyBody, LinkId, Region, Reply, ReplyBody, SwitchId,
     Topic, decode, encode,
 };
-use skerry_io::kafka::{Begin, Consumer, ConsumerEvent, KafkaSettings, Producer, Reading};
+use skerry_io::kafka::{Begin, Consumer, ConsumerEvent, Producer, Reading};
 
-use crate::lab::Lab;
+use crate::daemons::{Daemons, PARTITIONS};
 use crate::wait;
 
 /// Who the demo is among requesters.
 const REQUESTER: &str = "demo";
 /// How long a command may take.
 const DEADLINE: Duration = Duration::from_secs(20);
-/// Partitions of the trial broker.
-const PARTITIONS: i32 = 4;
 /// Measurements kept per link.
 const MEASUREMENTS_MAX: usize = 1_000;
 
@@ -43,35 +40,47 @@ impl Bus {
     ///
     /// # Errors
     /// Kafka is not reached.
-    pub fn start(lab: &Lab, netns: &str, address_file: &Path, regions: &[&str]) -> Result<Bus> {
-        let settings = KafkaSettings {
-            bootstrap: format!("file:{}", address_file.display()),
-            partitions: PARTITIONS,
-            fetch_wait_max_ms: 5,
-            ..KafkaSettings::default()
-        };
+    pub fn start(daemons: &Daemons, regions: &[&str]) -> Result<Bus> {
+        let settings = daemons.kafka();
         let mut topics = vec![(Topic::Replies, Begin::Latest)];
         for region in regions {
             topics.push((Topic::Latency(region.parse::<Region>()?), Begin::Latest));
         }
-        let reading = Reading { client_id: "skerry-demo".into(), group: "skerry-demo".into(), topics };
+        let reading = Reading {
+            client_id: "skerry-demo".into(),
+            group: "skerry-demo".into(),
+            topics,
+        };
         // Threads of the client library stay in the namespace of the thread that made them.
-        let (producer, mut consumer, mut fates) = lab.within(netns, || -> Result<_> {
+        let (producer, mut consumer, mut fates) = daemons.within(|| -> Result<_> {
             let (producer, fates) = Producer::start(&settings, "skerry-demo", vec![Topic::Commands])?;
             Ok((producer, Consumer::start(&settings, reading)?, fates))
         })??;
         let heard = Arc::new(Mutex::new(Heard::default()));
         let ears = heard.clone();
-        std::thread::Builder::new().name("demo-consumer".into()).spawn(move || {
-            while let Some(event) = consumer.blocking_recv() {
-                if let ConsumerEvent::Record(record) = event {
-                    let now = Instant::now();
-                    hear(&mut ears.lock().unwrap_or_else(PoisonError::into_inner), now, &record.topic, &record.payload);
+        std::thread::Builder::new()
+            .name("demo-consumer".into())
+            .spawn(move || {
+                while let Some(event) = consumer.blocking_recv() {
+                    if let ConsumerEvent::Record(record) = event {
+                        let now = Instant::now();
+                        hear(
+                            &mut ears.lock().unwrap_or_else(PoisonError::into_inner),
+                            now,
+                            &record.topic,
+                            &record.payload,
+                        );
+                    }
                 }
-            }
-        })?;
-        std::thread::Builder::new().name("demo-producer".into()).spawn(move || while fates.blocking_recv().is_some() {})?;
-        Ok(Bus { producer, heard, number: 0 })
+            })?;
+        std::thread::Builder::new()
+            .name("demo-producer".into())
+            .spawn(move || while fates.blocking_recv().is_some() {})?;
+        Ok(Bus {
+            producer,
+            heard,
+            number: 0,
+        })
     }
 
     fn heard(&self) -> std::sync::MutexGuard<'_, Heard> {
@@ -115,9 +124,11 @@ impl Bus {
     /// # Errors
     /// None came.
     pub fn answered(&self, id: &CorrelationId) -> Result<(Instant, ReplyBody)> {
-        wait::until(&format!("the answer to command {id}"), DEADLINE + wait::DEADLINE, || {
-            self.answer(id).ok_or_else(|| "nothing".to_owned())
-        })
+        wait::until(
+            &format!("the answer to command {id}"),
+            DEADLINE + wait::DEADLINE,
+            || self.answer(id).ok_or_else(|| "nothing".to_owned()),
+        )
     }
 
     /// Round trips measured of a link: nanoseconds (the median of a message's samples), and samples.
@@ -136,8 +147,17 @@ fn hear(heard: &mut Heard, now: Instant, topic: &Topic, payload: &[u8]) {
         if let Decoded::Message(Reply { correlation_id, body }) = decode(payload) {
             heard.replies.entry(correlation_id).or_insert((now, body));
         }
-    } else if let Decoded::Message(Latency { body: LatencyBody::LinkLatency { from, to, latency_ns, samples, .. }, .. }) =
-        decode(payload)
+    } else if let Decoded::Message(Latency {
+        body:
+            LatencyBody::LinkLatency {
+                from,
+                to,
+                latency_ns,
+                samples,
+                ..
+            },
+        ..
+    }) = decode(payload)
     {
         let of = heard.latencies.entry(LinkId::new(from, to)).or_default();
         if of.len() < MEASUREMENTS_MAX {

@@ -41,7 +41,10 @@ fn rules(from: u32, count: u32) -> Objects {
             key: RuleKey {
                 table: TABLE,
                 priority: PRIORITY,
-                matches: Match { in_port: Some(PortNo(PORTS_FROM + number)), ..Match::default() },
+                matches: Match {
+                    in_port: Some(PortNo(PORTS_FROM + number)),
+                    ..Match::default()
+                },
             },
             cookie: Cookie(COOKIE + u64::from(number)),
             meter: None,
@@ -94,17 +97,25 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
         if late.attempts > 0 {
             break;
         }
-        say(&format!("the stop came too late for the command (try {attempt}); again"));
+        say(&format!(
+            "the stop came too late for the command (try {attempt}); again"
+        ));
     }
 
     let first = kill(world, &mut put)?;
     for (switch, keys) in put {
         let id = world.bus.apply(switch, Objects::new(), keys)?;
         let (_, body) = world.bus.answered(&id)?;
-        ensure!(outcome(&body) == Some(Outcome::Applied), "removing the demo's rules: {body:?}");
+        ensure!(
+            outcome(&body) == Some(Outcome::Applied),
+            "removing the demo's rules: {body:?}"
+        );
     }
     let sent = world.ring.a.stop(STREAM)?;
-    let far = world.ring.b.settled(STREAM, Kind::Data, &[Tag::c(VLAN_B)], sent, QUIET)?;
+    let far = world
+        .ring
+        .b
+        .settled(STREAM, Kind::Data, &[Tag::c(VLAN_B)], sent, QUIET)?;
     let lost = sent - far.numbers.count_in(0..sent);
     say(&format!(
         "{} late writes were tried and refused by the switch, {} were accepted; first command applied {} ms after the kill; \
@@ -120,9 +131,16 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
             "stale_attempts": late.attempts, "stale_writes": late.accepted,
         }),
     );
-    ensure!(late.attempts >= 1, "the stopped region never tried a late write in {TRIES_MAX} tries");
+    ensure!(
+        late.attempts >= 1,
+        "the stopped region never tried a late write in {TRIES_MAX} tries"
+    );
     ensure!(late.accepted == 0, "{} late writes were accepted", late.accepted);
-    ensure!(first <= APPLIED_MAX, "{} ms from the kill to the first command applied", first.as_millis());
+    ensure!(
+        first <= APPLIED_MAX,
+        "{} ms from the kill to the first command applied",
+        first.as_millis()
+    );
     ensure!(lost == 0, "host b misses {:?}", far.numbers.missing_in(0..sent));
     ensure!(sent >= 1_000, "only {sent} packets were sent");
     Ok(())
@@ -134,19 +152,28 @@ fn stop_and_continue(world: &mut World, from: u32) -> Result<Late> {
     let speaker = &world.speakers[active];
     let (process, port) = (speaker.process.clone(), speaker.port);
     let asked = now();
-    let id = world.bus.apply(switch_id(1), rules(from, RULES), ObjectKeys::default())?;
-    world.wire.wait_for("the first rules of the command on the wire", |wire| {
-        let sent = wire
-            .between(asked, Some(1), Some(port))
-            .filter(|f| !f.from_switch && f.kind() == kind::FLOW_MOD)
-            .count();
-        if sent > 0 { Ok(()) } else { Err("none".to_owned()) }
-    })?;
+    let id = world
+        .bus
+        .apply(switch_id(1), rules(from, RULES), ObjectKeys::default())?;
+    world
+        .wire
+        .wait_for("the first rules of the command on the wire", |wire| {
+            let sent = wire
+                .between(asked, Some(1), Some(port))
+                .filter(|f| !f.from_switch && f.kind() == kind::FLOW_MOD)
+                .count();
+            if sent > 0 { Ok(()) } else { Err("none".to_owned()) }
+        })?;
     process.signal(libc::SIGSTOP)?;
-    say(&format!("region {active} is stopped with a command for switch 1 under way"));
+    say(&format!(
+        "region {active} is stopped with a command for switch 1 under way"
+    ));
     let other = world.active_region(Some(active))?;
     let (_, body) = world.bus.answered(&id)?;
-    ensure!(outcome(&body) == Some(Outcome::Applied), "the command of the stopped region: {body:?}");
+    ensure!(
+        outcome(&body) == Some(Outcome::Applied),
+        "the command of the stopped region: {body:?}"
+    );
     say(&format!("region {other} took over and applied it"));
     let continued = now();
     process.signal(libc::SIGCONT)?;
@@ -155,9 +182,18 @@ fn stop_and_continue(world: &mut World, from: u32) -> Result<Late> {
         let switches = world.switches().map_err(|e| format!("{e:#}"))?;
         let back = switches.iter().all(|s| {
             s.active_region.as_ref().is_some_and(|r| r.as_str() == other)
-                && s.availability.iter().any(|a| a.region.as_str() == active && a.role == skerry_bus::Role::Slave)
+                && s.availability
+                    .iter()
+                    .any(|a| a.region.as_str() == active && a.role == skerry_bus::Role::Slave)
         });
-        if back { Ok(()) } else { Err(format!("{:?}", switches.iter().map(|s| &s.availability).collect::<Vec<_>>())) }
+        if back {
+            Ok(())
+        } else {
+            Err(format!(
+                "{:?}",
+                switches.iter().map(|s| &s.availability).collect::<Vec<_>>()
+            ))
+        }
     })?;
     late_writes(world, continued, port)
 }
@@ -168,7 +204,9 @@ fn late_writes(world: &mut World, after: Moment, port: u16) -> Result<Late> {
     let mut late = Late::default();
     for frame in wire.between(after, None, Some(port)).filter(|f| !f.from_switch) {
         let role = frame.kind() == kind::ROLE_REQUEST;
-        let refused = wire.error_for(frame).is_some_and(|error| error == IS_SLAVE || error == STALE);
+        let refused = wire
+            .error_for(frame)
+            .is_some_and(|error| error == IS_SLAVE || error == STALE);
         if frame.is_write() {
             late.attempts += 1;
             late.accepted += usize::from(!refused);
@@ -201,7 +239,10 @@ fn kill(world: &mut World, put: &mut Vec<(skerry_bus::SwitchId, ObjectKeys)>) ->
             let switch = switch_id(u64::from(number % 4) + 1);
             let objects = rules(number, 1);
             put.push((switch, objects.keys()));
-            let id = world.bus.apply(switch, objects, ObjectKeys::default()).map_err(|e| format!("{e:#}"))?;
+            let id = world
+                .bus
+                .apply(switch, objects, ObjectKeys::default())
+                .map_err(|e| format!("{e:#}"))?;
             asked.push(id);
         }
         Err(format!("{} commands asked", asked.len()))
@@ -215,7 +256,10 @@ fn kill(world: &mut World, put: &mut Vec<(skerry_bus::SwitchId, ObjectKeys)>) ->
 
 /// See the module.
 pub fn return_step(world: &mut World, summary: &mut Summary) -> Result<()> {
-    let dead = REGIONS.iter().map(|(region, _)| *region).find(|r| !world.speakers[r].process.is_running());
+    let dead = REGIONS
+        .iter()
+        .map(|(region, _)| *region)
+        .find(|r| !world.speakers[r].process.is_running());
     let dead = dead.context("no region is dead")?;
     world.restart(dead)?;
     let regions = wait::until("all switches to be reached by both regions", 2 * wait::DEADLINE, || {
@@ -237,8 +281,15 @@ pub fn return_step(world: &mut World, summary: &mut Summary) -> Result<()> {
         .into_iter()
         .filter(|e| matches!(e.event, VirtualEventBody::LinkChanged { .. }))
         .collect();
-    say(&format!("region {dead} is back: {} reach every switch; {} link events", regions.join(" and "), link_events.len()));
-    summary.set("return", json!({ "regions": regions, "link_events": link_events.len() }));
+    say(&format!(
+        "region {dead} is back: {} reach every switch; {} link events",
+        regions.join(" and "),
+        link_events.len()
+    ));
+    summary.set(
+        "return",
+        json!({ "regions": regions, "link_events": link_events.len() }),
+    );
     ensure!(link_events.is_empty(), "links blinked: {link_events:?}");
     Ok(())
 }

@@ -29,12 +29,13 @@ pub fn max_latency_ms(world: &World) -> f64 {
     (all + 10.0).round()
 }
 
+/// Who sends to whom, in which stream, with which tags here and there.
+type Way<'a> = (&'a Host, &'a Host, u32, &'a [Tag], &'a [Tag]);
+
 /// See the module.
 pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
     let ends = [switch_id(1), switch_id(3)];
-    let end = |at: usize, vlan: u16, inner: u16| {
-        json!({ "switch_id": ends[at], "port_number": PORT_HOST, "vlan_id": vlan, "inner_vlan_id": inner })
-    };
+    let end = |at: usize, vlan: u16, inner: u16| json!({ "switch_id": ends[at], "port_number": PORT_HOST, "vlan_id": vlan, "inner_vlan_id": inner });
     let limit = max_latency_ms(world);
     let body = json!({
         "source": end(0, VLAN_A, 0), "destination": end(1, VLAN_B, 0), "maximum_bandwidth": 100_000,
@@ -45,7 +46,11 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
     let flow = world.flow(FLOW)?;
     let path: Vec<_> = flow.path.iter().map(|hop| hop.switch_id).collect();
     let names: Vec<_> = path.windows(2).filter_map(|w| link_name(w[0], w[1])).collect();
-    say(&format!("flow {FLOW} stands (operation {}), over {}; max_latency {limit} ms", ended.operation_id, names.join(", ")));
+    say(&format!(
+        "flow {FLOW} stands (operation {}), over {}; max_latency {limit} ms",
+        ended.operation_id,
+        names.join(", ")
+    ));
     let body = json!({
         "source": end(0, QINQ[0][0], QINQ[0][1]), "destination": end(1, QINQ[1][0], QINQ[1][1]),
     });
@@ -62,7 +67,7 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
     let mut sent = 0;
     let mut lost = 0;
     let mut wrong = Vec::new();
-    let ways: [(&Host, &Host, u32, &[Tag], &[Tag]); 4] = [
+    let ways: [Way; 4] = [
         (a, b, 1, &tags_a, &tags_b),
         (b, a, 2, &tags_b, &tags_a),
         (a, b, 3, &qinq_a, &qinq_b),
@@ -71,7 +76,11 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
     for (from, to, stream, tags, far_tags) in ways {
         let ping = from.ping(stream, tags, PINGS, RATE)?;
         let there = to.received(stream, Kind::Ask, far_tags)?;
-        let others = to.arrivals(stream)?.into_iter().filter(|arrived| arrived.tags != far_tags).count();
+        let others = to
+            .arrivals(stream)?
+            .into_iter()
+            .filter(|arrived| arrived.tags != far_tags)
+            .count();
         say(&format!(
             "{} -> {}: {} of {} answered; {} arrived with tags {:?}; round trip {:.2} ms",
             from.name(),
@@ -85,7 +94,9 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
         sent += ping.sent;
         lost += ping.lost;
         if there.numbers.len() != ping.sent || there.duplicates + there.wrong_payload > 0 || others > 0 {
-            wrong.push(format!("stream {stream}: {there:?}, and {others} kinds with other tags"));
+            wrong.push(format!(
+                "stream {stream}: {there:?}, and {others} kinds with other tags"
+            ));
         }
     }
     summary.set(
@@ -95,7 +106,11 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
             "qinq_a": QINQ[0], "qinq_b": QINQ[1],
         }),
     );
-    ensure!(wrong.is_empty(), "the far host did not get what was sent: {}", wrong.join("; "));
+    ensure!(
+        wrong.is_empty(),
+        "the far host did not get what was sent: {}",
+        wrong.join("; ")
+    );
     ensure!(lost == 0, "{lost} of {sent} pings were not answered");
     Ok(())
 }

@@ -46,8 +46,8 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
     let flow_sent = [a.stop(FLOW_STREAMS[0])?, b.stop(FLOW_STREAMS[1])?];
     let there = b.settled(FLOW_STREAMS[0], Kind::Data, &[Tag::c(VLAN_B)], flow_sent[0], QUIET)?;
     let back = a.settled(FLOW_STREAMS[1], Kind::Data, &[Tag::c(VLAN_A)], flow_sent[1], QUIET)?;
-    let lost = flow_sent[0] - there.numbers.count_in(0..flow_sent[0]) + flow_sent[1]
-        - back.numbers.count_in(0..flow_sent[1]);
+    let lost =
+        flow_sent[0] - there.numbers.count_in(0..flow_sent[0]) + flow_sent[1] - back.numbers.count_in(0..flow_sent[1]);
     let received = far.numbers.count_in(0..sent);
     say(&format!(
         "the sink sent {sent}: {received} arrived at host a, {} at host b; the flow's own {} packets lost {lost}",
@@ -67,14 +67,30 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
     );
     ensure!(received == sent, "host a misses {:?}", far.numbers.missing_in(0..sent));
     ensure!(far.duplicates + far.wrong_payload == 0, "{far:?}");
-    ensure!(local.numbers.len() == sent && local.duplicates == 0, "host b: {local:?}");
-    ensure!(lost == 0, "host b misses {:?}, host a {:?}", there.numbers.missing_in(0..flow_sent[0]), back.numbers.missing_in(0..flow_sent[1]));
-    ensure!(there.duplicates + back.duplicates == 0, "{} + {} duplicates", there.duplicates, back.duplicates);
+    ensure!(
+        local.numbers.len() == sent && local.duplicates == 0,
+        "host b: {local:?}"
+    );
+    ensure!(
+        lost == 0,
+        "host b misses {:?}, host a {:?}",
+        there.numbers.missing_in(0..flow_sent[0]),
+        back.numbers.missing_in(0..flow_sent[1])
+    );
+    ensure!(
+        there.duplicates + back.duplicates == 0,
+        "{} + {} duplicates",
+        there.duplicates,
+        back.duplicates
+    );
     ensure!(!with_mods.is_empty(), "no switch has a group of the flow");
     for group in &with_mods {
         let mods = group["group_mods"].as_array().map_or(&[][..], Vec::as_slice);
         ensure!(group["type"] == "all", "{group} is not of type all");
-        ensure!(mods.iter().all(|m| m != "DELETE"), "{group} was deleted while the flow lives");
+        ensure!(
+            mods.iter().all(|m| m != "DELETE"),
+            "{group} was deleted while the flow lives"
+        );
         ensure!(mods.first().is_some_and(|m| m == "ADD"), "{group} was not added first");
     }
     Ok(())
@@ -86,7 +102,9 @@ fn groups(world: &World) -> Result<Vec<(u64, u32, String, usize)>> {
     for switch in 1..=SWITCHES {
         for line in world.ring.ovs.dump_groups(&bridge(switch))? {
             let field = |name: &str| {
-                line.split(',').find_map(|part| part.trim().strip_prefix(name)).map(str::to_owned)
+                line.split(',')
+                    .find_map(|part| part.trim().strip_prefix(name))
+                    .map(str::to_owned)
             };
             let id: u32 = field("group_id=").with_context(|| line.clone())?.parse()?;
             if id != ROUND_TRIP_GROUP {

@@ -59,16 +59,26 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
     sent_at_least(1_000)?;
     world.rest.done("PUT", &path, Some(&mirror_body(SINK_VLANS[0])))?;
     let from = a.mark(STREAM)?.next;
-    say(&format!("mirror point added at packet {from}: copies go to the sink with tag {}", SINK_VLANS[0]));
+    say(&format!(
+        "mirror point added at packet {from}: copies go to the sink with tag {}",
+        SINK_VLANS[0]
+    ));
     sent_at_least(from + 3_000)?;
     world.rest.done("PUT", &path, Some(&mirror_body(SINK_VLANS[1])))?;
     let changed = a.mark(STREAM)?.next;
-    say(&format!("mirror point changed at packet {changed}: tag {}", SINK_VLANS[1]));
+    say(&format!(
+        "mirror point changed at packet {changed}: tag {}",
+        SINK_VLANS[1]
+    ));
     let until = sent_at_least(changed + 3_000)?;
     // A packet sent while the mirror stands is copied when it has come to switch 3: let the last of them get there.
     wait::until("the last mirrored packets at the sink", wait::DEADLINE, || {
         let (numbers, _) = at_sink(world).map_err(|e| format!("{e:#}"))?;
-        if numbers.contains(until - 1) { Ok(()) } else { Err(format!("{} numbers", numbers.len())) }
+        if numbers.contains(until - 1) {
+            Ok(())
+        } else {
+            Err(format!("{} numbers", numbers.len()))
+        }
     })?;
     world.rest.done("DELETE", &format!("{path}/copy"), None)?;
     let removed = a.mark(STREAM)?.next;
@@ -76,7 +86,10 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
     sent_at_least(PACKETS_MIN.max(removed + 1_000))?;
     let sent = a.stop(STREAM)?;
 
-    let far = world.ring.b.settled(STREAM, Kind::Data, &[Tag::c(VLAN_B)], sent, QUIET)?;
+    let far = world
+        .ring
+        .b
+        .settled(STREAM, Kind::Data, &[Tag::c(VLAN_B)], sent, QUIET)?;
     let (numbers, sink_duplicates) = at_sink(world)?;
     let at_sink = numbers.count_in(from..until);
     let late = numbers.count_in(removed..sent);
@@ -93,10 +106,29 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
             "duplicates": duplicates, "rate": RATE,
         }),
     );
-    ensure!(far.numbers.count_in(0..sent) == sent, "host b misses {:?}", far.numbers.missing_in(0..sent));
-    ensure!(far.wrong_payload == 0, "{} packets arrived at host b with another payload", far.wrong_payload);
-    ensure!(at_sink == until - from, "the sink misses {:?}", numbers.missing_in(from..until));
-    ensure!(duplicates == 0, "{} duplicates at host b, {sink_duplicates} at the sink", far.duplicates);
-    ensure!(late == 0, "{late} copies of packets that were sent after the mirror point was removed");
+    ensure!(
+        far.numbers.count_in(0..sent) == sent,
+        "host b misses {:?}",
+        far.numbers.missing_in(0..sent)
+    );
+    ensure!(
+        far.wrong_payload == 0,
+        "{} packets arrived at host b with another payload",
+        far.wrong_payload
+    );
+    ensure!(
+        at_sink == until - from,
+        "the sink misses {:?}",
+        numbers.missing_in(from..until)
+    );
+    ensure!(
+        duplicates == 0,
+        "{} duplicates at host b, {sink_duplicates} at the sink",
+        far.duplicates
+    );
+    ensure!(
+        late == 0,
+        "{late} copies of packets that were sent after the mirror point was removed"
+    );
     Ok(())
 }

@@ -10,7 +10,6 @@ mod failover;
 mod flow;
 mod join;
 mod mirror;
-mod rest;
 mod sla;
 mod start;
 mod summary;
@@ -45,10 +44,26 @@ type Step = (&'static str, &'static str, fn(&mut World, &mut Summary) -> Result<
 /// The scenario, in order.
 const STEPS: &[Step] = &[
     ("start", "switches, links and their round trips", start::step),
-    ("flow", "a customer's flow with different tags at its ends, and one with QinQ", flow::step),
-    ("mirror", "a mirror point added, changed and removed under traffic", mirror::step),
-    ("join", "a join point, and its groups as the switch has them", join::step),
-    ("failover", "the active region stopped, continued and killed under traffic", failover::step),
+    (
+        "flow",
+        "a customer's flow with different tags at its ends, and one with QinQ",
+        flow::step,
+    ),
+    (
+        "mirror",
+        "a mirror point added, changed and removed under traffic",
+        mirror::step,
+    ),
+    (
+        "join",
+        "a join point, and its groups as the switch has them",
+        join::step,
+    ),
+    (
+        "failover",
+        "the active region stopped, continued and killed under traffic",
+        failover::step,
+    ),
     ("return", "the killed region comes back", failover::return_step),
     ("sla", "a link becomes slow: the flow goes another way", sla::step),
     ("clean", "the flows go, and nothing of them stays", clean::step),

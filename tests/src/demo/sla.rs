@@ -31,7 +31,11 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
     let wait_for_state = |world: &World, state: &str| {
         wait::until(&format!("the flow to be {state}"), 2 * wait::DEADLINE, || {
             let flow = world.flow(FLOW).map_err(|e| format!("{e:#}"))?;
-            if flow.sla_state == state { Ok(()) } else { Err(format!("{} ({:?} ms)", flow.sla_state, flow.latency_ms)) }
+            if flow.sla_state == state {
+                Ok(())
+            } else {
+                Err(format!("{} ({:?} ms)", flow.sla_state, flow.latency_ms))
+            }
         })
     };
     wait_for_state(world, "healthy")?;
@@ -44,7 +48,10 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
     let raised = Duration::from_secs_f64(limit / 1e3 * 0.75);
     world.ring.delay.set(slow, raised, raised)?;
     let from = crate::wire::now();
-    say(&format!("link {slow} now takes {:.0} ms there and back; the flow may have {limit} ms", 1.5 * limit));
+    say(&format!(
+        "link {slow} now takes {:.0} ms there and back; the flow may have {limit} ms",
+        1.5 * limit
+    ));
 
     let flow_id: FlowId = FLOW.parse()?;
     let (unstable_ms, state_before, state_after) = wait::until("the SLA to fail", 2 * wait::DEADLINE, || {
@@ -56,29 +63,45 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
                 _ => None,
             })
             .collect();
-        let failed = changes.iter().position(|(_, _, to)| to == "tier_1_failed" || to == "tier_2_failed");
+        let failed = changes
+            .iter()
+            .position(|(_, _, to)| to == "tier_1_failed" || to == "tier_2_failed");
         match failed {
             // The change right before it began the window.
             Some(at) if at > 0 => Ok((changes[at - 1].0, changes[at - 1].1.clone(), changes[at].2.clone())),
             _ => Err(format!("{changes:?}")),
         }
     })?;
-    say(&format!("after the window the flow is {state_after}, and a reroute is asked"));
+    say(&format!(
+        "after the window the flow is {state_after}, and a reroute is asked"
+    ));
     let new_path = wait::until("the flow to go another way", wait::DEADLINE, || {
         let links = path_links(world).map_err(|e| format!("{e:#}"))?;
         let running = world.flow(FLOW).map_err(|e| format!("{e:#}"))?.operation;
-        if links != old_path && running.is_none() { Ok(links) } else { Err(format!("{links:?} {running:?}")) }
+        if links != old_path && running.is_none() {
+            Ok(links)
+        } else {
+            Err(format!("{links:?} {running:?}"))
+        }
     })?;
     let window_end = Moment::from_millis(unstable_ms) + WINDOW;
     let switched = ingress_barrier(world, from)?;
     let ms_after_window = switched.saturating_sub(window_end).as_millis() as u64;
-    say(&format!("new ingress rule confirmed {ms_after_window} ms after the end of the window; path {}", new_path.join(", ")));
+    say(&format!(
+        "new ingress rule confirmed {ms_after_window} ms after the end of the window; path {}",
+        new_path.join(", ")
+    ));
     wait_for_state(world, "healthy")?;
     let sent = world.ring.a.stop(STREAM)?;
-    let far = world.ring.b.settled(STREAM, Kind::Data, &[Tag::c(VLAN_B)], sent, QUIET)?;
+    let far = world
+        .ring
+        .b
+        .settled(STREAM, Kind::Data, &[Tag::c(VLAN_B)], sent, QUIET)?;
     let lost = sent - far.numbers.count_in(0..sent);
     let state_end = world.flow(FLOW)?.sla_state;
-    say(&format!("{sent} packets sent meanwhile, {lost} lost; the flow is {state_end}"));
+    say(&format!(
+        "{sent} packets sent meanwhile, {lost} lost; the flow is {state_end}"
+    ));
     summary.set(
         "sla",
         json!({
@@ -90,7 +113,10 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
     let [there, back] = world.delays[slow];
     world.ring.delay.set(slow, there, back)?;
     ensure!(state_before == "healthy", "the flow was {state_before} before");
-    ensure!(Duration::from_millis(ms_after_window) <= AFTER_WINDOW_MAX, "{ms_after_window} ms after the window");
+    ensure!(
+        Duration::from_millis(ms_after_window) <= AFTER_WINDOW_MAX,
+        "{ms_after_window} ms after the window"
+    );
     ensure!(!new_path.contains(&slow), "the new path still has link {slow}");
     ensure!(lost == 0, "host b misses {:?}", far.numbers.missing_in(0..sent));
     ensure!(far.duplicates == 0, "{} duplicates", far.duplicates);
@@ -107,12 +133,16 @@ fn ingress_barrier(world: &mut World, after: Moment) -> Result<Moment> {
         !f.from_switch
             && match f.kind() {
                 // ofp_flow_mod: header 8, cookie 8, cookie mask 8, then the table and the command (0 is ADD).
-                kind::FLOW_MOD => f.bytes.get(TABLE_OFFSET) == Some(&INGRESS) && f.bytes.get(TABLE_OFFSET + 1) == Some(&0),
+                kind::FLOW_MOD => {
+                    f.bytes.get(TABLE_OFFSET) == Some(&INGRESS) && f.bytes.get(TABLE_OFFSET + 1) == Some(&0)
+                }
                 kind::GROUP_MOD => true,
                 _ => false,
             }
     });
     let last = changes.last().context("no ingress rule was changed at switch 1")?;
-    let reply = wire.barrier_reply(last).context("the change of the ingress rule was not confirmed")?;
+    let reply = wire
+        .barrier_reply(last)
+        .context("the change of the ingress rule was not confirmed")?;
     Ok(reply.at)
 }

@@ -32,7 +32,12 @@ impl Summary {
             }
             _ => {}
         }
-        Ok(Summary { path: path.to_owned(), started: Instant::now(), values: Map::new(), failed: Vec::new() })
+        Ok(Summary {
+            path: path.to_owned(),
+            started: Instant::now(),
+            values: Map::new(),
+            failed: Vec::new(),
+        })
     }
 
     /// Keep what a step measured.
@@ -76,8 +81,15 @@ impl Summary {
 fn commit() -> String {
     let git = |args: &[&str]| {
         let folder = env!("CARGO_MANIFEST_DIR");
-        let output = std::process::Command::new("git").args(["-C", folder]).args(args).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        let output = std::process::Command::new("git")
+            .args(["-C", folder])
+            .args(args)
+            .output()
+            .ok()?;
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     match git(&["rev-parse", "HEAD"]) {
         Some(hash) => {
@@ -107,7 +119,11 @@ mod tests {
         assert_eq!(read["ok"], json!(false));
         assert_eq!(read["failed"], json!(["flow: 2 of 100 pings lost"]));
         assert!(read["commit"].is_string() && read["seconds"].is_number());
-        assert_eq!(fs::read_dir(&folder).expect("reads").count(), 1, "no temporary file is left");
+        assert_eq!(
+            fs::read_dir(&folder).expect("reads").count(),
+            1,
+            "no temporary file is left"
+        );
         fs::remove_dir_all(&folder).expect("removes what it made");
     }
 }

@@ -2,25 +2,21 @@
 //! router, each as its own program.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::Read;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use skerry_bus::SwitchId;
 use skerry_bus::api::{FlowView, LinkView, SwitchView};
 
 use super::bus::Bus;
-use super::rest::Rest;
 use super::say;
+use crate::daemons::Daemons;
 use crate::lab::Lab;
 use crate::ovs::Controllers;
 use crate::process::Process;
+use crate::rest::Rest;
 use crate::ring::{CONTROL_ADDRESS, CONTROL_INTERFACE, LINKS, Options, Ring, SWITCHES};
-use crate::tool;
 use crate::wait;
 use crate::wire::Wire;
 
@@ -61,8 +57,10 @@ pub struct World {
     pub before: Vec<String>,
     /// Number of the last virtual event before a region was stopped.
     pub events_before_failover: u64,
-    /// Daemons beside the speakers.
-    daemons: Vec<Process>,
+    /// Those beside the speakers.
+    others: Vec<Process>,
+    /// How they are started.
+    daemons: Daemons,
     /// What all of it is in. Last, so that it is taken down after what is in it.
     pub lab: Lab,
 }
@@ -76,39 +74,41 @@ impl World {
         let lab = Lab::new(PREFIX)?;
         let delays = draw_delays();
         let targets = REGIONS.map(|(_, port)| format!("tcp:{CONTROL_ADDRESS}:{port}"));
-        let options =
-            Options { delays: LINKS.map(|link| delays[link]), sink_at: 3, controllers: Controllers::new::<String>([]) };
+        let options = Options {
+            delays: LINKS.map(|link| delays[link]),
+            sink_at: 3,
+            controllers: Controllers::new::<String>([]),
+        };
         let ring = Ring::build(&lab, &options)?;
         let wire = Wire::start(&lab, "control", CONTROL_INTERFACE, &REGIONS.map(|(_, port)| port))?;
 
-        let address_file = lab.folder().join("broker");
-        let mut broker = Command::new(tool::path("skerry")?);
-        broker.arg("broker").arg("--address-file").arg(&address_file);
-        let broker = lab.spawn(Some("control"), "broker", broker)?;
-        wait::until("the broker's address", wait::DEADLINE, || match address_file.exists() {
-            true => Ok(()),
-            false => Err(broker.last_words()),
-        })?;
-        fs::write(lab.folder().join("network-key"), network_key()?)?;
+        let daemons = Daemons::new(&lab, Some("control"))?;
+        let broker = daemons.broker()?;
         let mut speakers = BTreeMap::new();
         for (region, port) in REGIONS {
-            fs::write(config_path(&lab, region), speaker_config(&lab, region, port))?;
-            speakers.insert(region, Speaker { process: start_speaker(&lab, region)?, port });
+            let process = start_speaker(&daemons, region, port)?;
+            speakers.insert(region, Speaker { process, port });
         }
-        let config = lab.folder().join("router.toml");
-        fs::write(&config, router_config(&lab))?;
-        let mut router = Command::new(tool::path("skerry-router")?);
-        router.arg("--config").arg(&config);
-        let router = lab.spawn(Some("control"), "router", router)?;
-
-        let rest = Rest::new(&lab, "control", ROUTER);
-        wait::until("the router to answer", wait::DEADLINE, || {
-            rest.get::<serde_json::Value>("/v2/status").map_err(|e| format!("{e:#}\n{}", router.last_words()))
-        })?;
-        let bus = Bus::start(&lab, "control", &address_file, &REGIONS.map(|(region, _)| region))?;
+        let more = format!("[sla]\nwindow_ms = {}\n", WINDOW.as_millis());
+        let router = daemons.router(&REGIONS.map(|(region, _)| region), ROUTER, &more)?;
+        let rest = daemons.rest(&router);
+        let bus = Bus::start(&daemons, &REGIONS.map(|(region, _)| region))?;
         ring.set_controllers(&Controllers::new(targets))?;
         let before = Vec::new();
-        Ok(World { ring, wire, rest, bus, speakers, delays, before, events_before_failover: 0, daemons: vec![broker, router], lab })
+        let others = vec![broker, router.process];
+        Ok(World {
+            ring,
+            wire,
+            rest,
+            bus,
+            speakers,
+            delays,
+            before,
+            events_before_failover: 0,
+            others,
+            daemons,
+            lab,
+        })
     }
 
     /// Start a region's speaker again.
@@ -116,9 +116,8 @@ impl World {
     /// # Errors
     /// It cannot be started.
     pub fn restart(&mut self, region: &'static str) -> Result<()> {
-        let process = start_speaker(&self.lab, region)?;
         if let Some(speaker) = self.speakers.get_mut(region) {
-            speaker.process = process;
+            speaker.process = start_speaker(&self.daemons, region, speaker.port)?;
         }
         Ok(())
     }
@@ -154,7 +153,10 @@ impl World {
     pub fn active_region(&self, not: Option<&str>) -> Result<&'static str> {
         wait::until("all switches to be active in one region", wait::DEADLINE, || {
             let switches = self.switches().map_err(|e| format!("{e:#}"))?;
-            let active: Vec<_> = switches.iter().map(|s| s.active_region.as_ref().map(|r| r.to_string())).collect();
+            let active: Vec<_> = switches
+                .iter()
+                .map(|s| s.active_region.as_ref().map(|r| r.to_string()))
+                .collect();
             let found = REGIONS.iter().map(|(region, _)| *region).find(|region| {
                 Some(*region) != not
                     && active.len() == SWITCHES as usize
@@ -166,9 +168,13 @@ impl World {
 
     /// What the daemons said last, for a step that failed.
     pub fn last_words(&self) {
-        let all = self.daemons.iter().chain(self.speakers.values().map(|s| &s.process));
+        let all = self.others.iter().chain(self.speakers.values().map(|s| &s.process));
         for process in all {
-            say(&format!("--- last words of {}:\n{}", process.label(), process.last_words()));
+            say(&format!(
+                "--- last words of {}:\n{}",
+                process.label(),
+                process.last_words()
+            ));
         }
     }
 }
@@ -186,55 +192,17 @@ pub fn link_name(a: SwitchId, b: SwitchId) -> Option<&'static str> {
     })
 }
 
-/// A network key, 32 bytes in hex.
-fn network_key() -> Result<String> {
-    let mut key = [0; 32];
-    fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
-    Ok(key.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn config_path(lab: &Lab, region: &str) -> PathBuf {
-    lab.folder().join(format!("speaker-{region}.toml"))
-}
-
-fn start_speaker(lab: &Lab, region: &str) -> Result<Process> {
-    let mut command = Command::new(tool::path("skerry-speaker")?);
-    command.arg("--config").arg(config_path(lab, region));
-    lab.spawn(Some("control"), &format!("speaker-{region}"), command).with_context(|| format!("speaker of {region}"))
-}
-
-fn kafka_config(lab: &Lab) -> String {
-    let address_file = lab.folder().join("broker");
-    // The trial broker does not wake a waiting fetch, so it is not to wait long.
-    format!("[kafka]\nbootstrap = \"file:{}\"\npartitions = 4\nfetch_wait_max_ms = 5\n", address_file.display())
-}
-
-fn speaker_config(lab: &Lab, region: &str, port: u16) -> String {
-    let key = lab.folder().join("network-key");
-    format!(
-        "region = \"{region}\"\nnetwork_key_file = \"{}\"\n\n\
-         [[listen]]\naddress = \"{CONTROL_ADDRESS}:{port}\"\nplaintext = true\n\n\
-         [intervals]\ndiscovery_ms = {DISCOVERY_MS}\n\n[metrics]\nlisten = \"127.0.0.1:{}\"\n\n{}",
-        key.display(),
-        port + 3100,
-        kafka_config(lab)
-    )
-}
-
-fn router_config(lab: &Lab) -> String {
-    let regions = REGIONS.map(|(region, _)| format!("\"{region}\"")).join(", ");
-    format!(
-        "regions = [{regions}]\n\n[northbound]\nlisten = \"{ROUTER}\"\n\n[store]\npath = \"{}\"\n\n\
-         [sla]\nwindow_ms = {}\n\n{}",
-        lab.folder().join("router.db").display(),
-        WINDOW.as_millis(),
-        kafka_config(lab)
-    )
+fn start_speaker(daemons: &Daemons, region: &str, port: u16) -> Result<Process> {
+    let more = format!("[intervals]\ndiscovery_ms = {DISCOVERY_MS}\n");
+    let speaker = daemons.speaker(region, &format!("{CONTROL_ADDRESS}:{port}"), &more)?;
+    Ok(speaker.process)
 }
 
 /// Four different round trips between 2 and 20 ms, drawn anew in each run, each cut unevenly into there and back.
 fn draw_delays() -> BTreeMap<&'static str, [Duration; 2]> {
-    let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64);
+    let seed = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(1, |d| d.as_nanos() as u64);
     say(&format!("delays are drawn with seed {seed}"));
     let mut state = seed | 1;
     let mut draw = |below: u64| {

@@ -1,7 +1,7 @@
 //! OpenFlow as it was on the wire: what the switches and their controllers really said.
 //!
-//! A capture (tcpdump, so that the file can be looked at with other tools too) of the
-//! TCP connections in a namespace, put together per direction and cut into frames.
+//! A capture (tcpdump's or that of `skerry sim`, so that the file can be looked at with other
+//! tools too) of TCP connections, put together per direction and cut into frames.
 //! It judges nothing; it finds frames and the answers to them. Times are those of the
 //! capture, on the machine's wall clock.
 
@@ -185,7 +185,8 @@ pub enum GroupCommand {
 
 /// A running capture and all that was read from it so far.
 pub struct Wire {
-    tcpdump: Process,
+    /// Writes the file.
+    writer: Process,
     file: PathBuf,
     reader: File,
     unread: Vec<u8>,
@@ -224,13 +225,21 @@ impl Wire {
             words if words.contains("listening on") && file.exists() => Ok(()),
             words => Err(words),
         })?;
+        Wire::written_by(tcpdump, file, controller_ports)
+    }
+
+    /// Reads the capture that a program writes to `file`.
+    ///
+    /// # Errors
+    /// There is no such file.
+    pub fn written_by(writer: Process, file: PathBuf, controller_ports: &[u16]) -> Result<Wire> {
         let reader = File::open(&file)?;
         let conversations = Conversations {
             ports: controller_ports.to_vec(),
             ..Conversations::default()
         };
         Ok(Wire {
-            tcpdump,
+            writer,
             file,
             reader,
             unread: Vec::new(),
@@ -247,12 +256,12 @@ impl Wire {
     /// Reads what was captured since the last time.
     ///
     /// # Errors
-    /// tcpdump ended, or the file is not what it should be.
+    /// What writes the file ended, or the file is not what it should be.
     pub fn update(&mut self) -> Result<()> {
-        // Asked before reading: what an ended tcpdump wrote last is then read all the same.
-        let ended = !self.tcpdump.is_running();
+        // Asked before reading: what it wrote last is then read all the same.
+        let ended = !self.writer.is_running();
         self.advance()?;
-        ensure!(!ended, "tcpdump ended: {}", self.tcpdump.last_words());
+        ensure!(!ended, "{:?} ended: {}", self.writer, self.writer.last_words());
         Ok(())
     }
 
@@ -300,13 +309,13 @@ impl Wire {
         Ok(&self.conversations)
     }
 
-    /// Ends the capture and reads the rest.
+    /// Ends tcpdump and reads the rest.
     ///
     /// # Errors
     /// The file is not what it should be, or the kernel dropped packets.
     pub fn stop(&mut self) -> Result<&Conversations> {
-        self.tcpdump.end(DEADLINE)?;
-        let words = self.tcpdump.last_words();
+        self.writer.end(DEADLINE)?;
+        let words = self.writer.last_words();
         self.advance()?;
         ensure!(words.contains("\n0 packets dropped by kernel"), "tcpdump: {words}");
         Ok(&self.conversations)

@@ -3,6 +3,7 @@
 //! Its own runner, because what a machine lacks is found out once, at start: tests that
 //! need it are listed as ignored and named with the reason, never passed by returning early.
 
+mod bad_switch;
 mod bench;
 mod delay;
 mod lab;
@@ -10,6 +11,7 @@ mod ovs;
 mod packets;
 mod ring;
 mod wire;
+mod world;
 
 use std::path::Path;
 
@@ -76,6 +78,7 @@ fn main() {
         packets::TESTS,
         ring::TESTS,
         wire::TESTS,
+        bad_switch::TESTS,
     ];
     let trials = suites.into_iter().flatten().map(|Test(name, needs, run)| {
         let lacking = needs.iter().find_map(|need| need.lacking());
