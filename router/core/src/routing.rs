@@ -365,8 +365,12 @@ impl Routing {
         use RegionEventBody as B;
         let Some(id) = event.correlation_id else { return };
         let Some(pending) = self.pending.get(&id) else {
-            // Our own commands are answered elsewhere; of services' commands only late answers come here.
-            if self.answered.contains_key(&id) && matches!(event.body, B::CommandResult { .. }) {
+            // Our own commands are answered elsewhere; of services' commands only late answers come here, and the
+            // `applied` behind what was told.
+            if let B::CommandResult { result } = &event.body
+                && let Some((_, ReplyBody::SwitchResult { result: given, .. })) = self.answered.get(&id)
+                && (result.outcome, given.outcome) != (Outcome::Applied, Outcome::Applied)
+            {
                 self.outputs.push_back(Output::Dropped { correlation_id: id });
             }
             return;

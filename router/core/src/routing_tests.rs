@@ -278,7 +278,11 @@ fn a_command_that_comes_again_is_answered_again_and_not_done_again() {
     rig.ask("c", dump(), 5_000);
     assert_eq!(rig.told(), ["send east c", "c Applied dump", "c Applied dump"]);
     rig.result("c", "east", Outcome::Applied);
-    assert_eq!(rig.told(), ["dropped c"]);
+    assert_eq!(rig.told(), NOTHING, "it stands behind every dump");
+    rig.ask("late", dump(), 5_000);
+    rig.timeout(5_000);
+    rig.result("late", "east", Outcome::Applied);
+    assert_eq!(rig.told()[1..], ["late Failed the deadline passed", "dropped late"]);
 }
 
 #[test]

@@ -21,6 +21,8 @@ mod records;
 mod refused;
 mod restore;
 mod say;
+#[cfg(test)]
+mod tests;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -30,16 +30,17 @@ impl Schedule {
         }
     }
 
-    /// Probe this port from now on; the first time at once.
-    pub(crate) fn add(&mut self, now: Instant, port: PortRef) {
+    /// Probe this port from now on; the first time at once. False: it is probed already.
+    pub(crate) fn add(&mut self, now: Instant, port: PortRef) -> bool {
         if self.phases.contains_key(&port) {
-            return;
+            return false;
         }
         // Counting with reversed bits fills the interval evenly, however many ports come.
         let part = f64::from(self.next_phase.reverse_bits()) / f64::from(u32::MAX);
         self.next_phase = self.next_phase.wrapping_add(1);
         self.phases.insert(port, self.interval.mul_f64(part.min(1.0)));
         self.timers.set(port, Some(now));
+        true
     }
 
     /// Do not probe this port any more.

@@ -200,7 +200,7 @@ impl Known {
                 Some(rule) => dump.ours.put_rule(rule.clone()),
                 None => dump.foreign.push(format!(
                     "{} of ours, cookie {}, not expressible",
-                    crate::plan::rule_name(key),
+                    key,
                     known.cookie
                 )),
             }

@@ -85,27 +85,6 @@ impl Plan {
     }
 }
 
-/// How a rule is named in plans, errors and logs.
-pub fn rule_name(key: &RuleKey) -> String {
-    let mut text = format!("rule of table {}, priority {}", key.table, key.priority);
-    let m = &key.matches;
-    let mut field = |name: &str, value: Option<String>| {
-        if let Some(value) = value {
-            text.push_str(&format!(", {name}={value}"));
-        }
-    };
-    field("in_port", m.in_port.map(|v| v.to_string()));
-    field("metadata", m.metadata.map(|v| v.to_string()));
-    field("eth_src", m.eth_src.map(|v| v.to_string()));
-    field("eth_dst", m.eth_dst.map(|v| v.to_string()));
-    field("eth_type", m.eth_type.map(|v| format!("{v:#06x}")));
-    field("vlan", m.vlan.map(|v| v.to_string()));
-    field("ip_proto", m.ip_proto.map(|v| v.to_string()));
-    field("udp_src", m.udp_src.map(|v| v.to_string()));
-    field("udp_dst", m.udp_dst.map(|v| v.to_string()));
-    text
-}
-
 impl Step {
     /// The object it is about, for errors.
     pub fn object(&self) -> String {
@@ -116,8 +95,8 @@ impl Step {
             Step::AddGroup(Group { id, .. }) | Step::ModifyGroup(Group { id, .. }) | Step::DeleteGroup(id) => {
                 format!("group {id}")
             }
-            Step::AddRule(rule) => rule_name(&rule.key),
-            Step::DeleteRule { key, .. } => rule_name(key),
+            Step::AddRule(rule) => rule.key.to_string(),
+            Step::DeleteRule { key, .. } => key.to_string(),
             Step::DeleteStrange(rule) => format!("rule of table {}, priority {}", rule.table, rule.priority),
         }
     }
@@ -179,7 +158,7 @@ pub fn validate(wanted: &Objects) -> Result<(), Cause> {
         }
     }
     for (key, rule) in &wanted.rules {
-        let name = || rule_name(key);
+        let name = || key.to_string();
         if key.table > TABLE_MAX {
             return wrong(format!("{}: there is no such table", name()));
         }
@@ -214,7 +193,7 @@ pub fn validate(wanted: &Objects) -> Result<(), Cause> {
 pub fn plan(known: &Known, wanted: &Objects) -> Result<Plan, Cause> {
     validate(wanted)?;
     if let Some(key) = wanted.rules.keys().find(|key| known.foreign_keys.contains(key)) {
-        return Err(Cause::Foreign { object: rule_name(key) });
+        return Err(Cause::Foreign { object: key.to_string() });
     }
     let mut plan = Plan::default();
     plan.stage("meters", put_meters(known, wanted));

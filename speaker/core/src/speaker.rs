@@ -25,6 +25,10 @@ use crate::publish::{Owed, Publisher};
 use crate::role::RoleKeeper;
 use crate::timers::Timers;
 
+/// Part of the interval by which control channel packets are late. The phases of a schedule are its interval cut in halves
+/// again and again, which a third never meets: these packets then find a switch as idle as discovery packets find it.
+const CONTROL_OFFSET: u32 = 3;
+
 /// One speaker. See the crate's head for the parts it is made of.
 #[derive(Debug)]
 pub struct Speaker {
@@ -43,9 +47,10 @@ pub struct Speaker {
     connection_timers: Timers<ConnId>,
     switch_timers: Timers<SwitchId>,
     challenge_timers: Timers<SwitchId>,
-    control_timers: Timers<SwitchId>,
     digest_timers: Timers<SwitchId>,
     schedule: Schedule,
+    /// The same for the packets that measure control channels.
+    control_schedule: Schedule,
     links: Links,
     latencies: Latencies,
     nonce: u64,
@@ -101,9 +106,9 @@ impl Speaker {
             connection_timers: Timers::new(),
             switch_timers: Timers::new(),
             challenge_timers: Timers::new(),
-            control_timers: Timers::new(),
             digest_timers: Timers::new(),
             schedule: Schedule::new(config.discovery, now),
+            control_schedule: Schedule::new(config.control_rtt, now + config.control_rtt / CONTROL_OFFSET),
             links: Links::new(config.discovery),
             latencies: Latencies::new(),
             nonce: 0,
@@ -214,7 +219,7 @@ impl Speaker {
             (self.links.next(), "silence of a link"),
             (self.latencies.next(), "latency to publish"),
             (self.digest_timers.next(), "digest of links"),
-            (self.control_timers.next(), "control channel probe"),
+            (self.control_schedule.next(), "control channel probe"),
             (self.schedule.next(), "discovery packet"),
         ])
     }

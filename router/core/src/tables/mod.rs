@@ -53,7 +53,8 @@ impl Config {
 #[derive(Debug, Clone)]
 pub enum Input {
     /// An owner's objects on a switch become these; empty ones end the ownership. After a restart all owners come
-    /// before the first `Active`, or what is missing is taken from the switches.
+    /// before the first `Clock`: until then nothing is sent, and what was set is taken for what stood before, which is
+    /// never taken back because a switch refuses something.
     SetOwner {
         /// The switch.
         switch: SwitchId,

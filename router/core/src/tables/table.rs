@@ -165,6 +165,10 @@ impl Table {
             return;
         }
         self.change(owner.clone(), change, None);
+        if w.clock.is_none() {
+            // What stood before the restart is no change that could be taken back.
+            self.changes.retain(|c| c.edit.is_some());
+        }
         w.out.push_back(Output::OwnerSet {
             switch: self.switch,
             owner,

@@ -482,6 +482,27 @@ fn nothing_is_sent_before_the_brokers_clock_is_known() {
     assert_eq!(rig.told(), ["east/1: 1 whole [1]"]);
 }
 
+#[test]
+fn what_stood_before_a_restart_is_not_taken_back() {
+    let t0 = Instant::now();
+    let mut rig = Rig::new();
+    rig.tables = Tables::new(Config::new(1), t0);
+    rig.own("old", meters(&[(1, 1)]));
+    rig.active(Some("east"), 1);
+    rig.give(Input::Clock(BrokerClock::new(t0, 5)));
+    rig.told();
+    rig.answer(Outcome::Failed, foreign("meter 1"));
+    assert_eq!(rig.told(), ["failed 1 certain false withdrawn []"]);
+    rig.own("new", meters(&[(2, 1)]));
+    rig.run(1_000);
+    rig.told();
+    rig.answer(Outcome::Failed, foreign(""));
+    assert_eq!(
+        rig.told(),
+        ["failed 2 certain false withdrawn [\"new\"]", "east/1: 3 whole [1]"]
+    );
+}
+
 /// Random owners, regions and answers around a speaker that does what it is told: in the end it holds what is wanted.
 #[test]
 fn whatever_happens_the_switch_ends_with_what_is_wanted() {

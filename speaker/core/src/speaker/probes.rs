@@ -13,7 +13,7 @@ use crate::links::{Heard, Way, is_fresh};
 use crate::packet::{self, Kind, Probe};
 
 /// The port that stands in a packet that measures the control channel.
-const CONTROLLER: PortNo = PortNo(ofproto::PortNo::CONTROLLER.0);
+pub(super) const CONTROLLER: PortNo = PortNo(ofproto::PortNo::CONTROLLER.0);
 
 impl Speaker {
     /// Send a packet by a port, or straight back. Gives false if it cannot be sent now.
@@ -55,12 +55,10 @@ impl Speaker {
 
     /// One packet that measures a control channel, if one is due.
     pub(super) fn probe_control(&mut self, now: Instant) -> bool {
-        let Some(switch) = self.control_timers.pop_due(now) else {
-            return false;
-        };
-        self.control_timers.set(switch, Some(now + self.config.control_rtt));
-        let port = CONTROLLER;
-        self.send_probe(now, Kind::Control, PortRef { switch, port })
+        match self.control_schedule.pop_due(now) {
+            Some(port) => self.send_probe(now, Kind::Control, port),
+            None => false,
+        }
     }
 
     /// One discovery packet, if one is due.

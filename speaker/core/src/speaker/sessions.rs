@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use skerry_bus::topic::partition_of;
 use skerry_bus::{PortRef, RegionEventBody, Role, SwitchId, Term};
 
+use super::probes::CONTROLLER;
 use super::{Challenge, Speaker, Switch};
 use crate::connection::{Connection, Event, read_port};
 use crate::fact::{CloseReason, Counter, Fact};
@@ -354,8 +355,8 @@ impl Speaker {
             };
             self.schedule.add(now, port);
         }
-        if !self.control_timers.has(&switch) {
-            self.control_timers.set(switch, Some(now));
+        let port = CONTROLLER;
+        if self.control_schedule.add(now, PortRef { switch, port }) {
             self.digest_timers.set(switch, Some(now + self.config.discovery));
         }
     }
@@ -363,7 +364,7 @@ impl Speaker {
     /// Not MASTER: no probes, and what is seen from now on is news again.
     pub(super) fn become_inactive(&mut self, switch: SwitchId) {
         self.schedule.remove_switch(switch);
-        self.control_timers.set(switch, None);
+        self.control_schedule.remove_switch(switch);
         self.digest_timers.set(switch, None);
         self.links.forget_switch(switch);
         self.latencies.forget_switch(switch);
