@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 every step was as it should be, 1 one was not, 2 the machine lacks something, 130 interrupted.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,6 +17,9 @@ struct Args {
     /// Go through the scenario once and exit.
     #[arg(long)]
     check: bool,
+    /// With simulated switches, links and hosts in one process: needs no root and no Open vSwitch.
+    #[arg(long)]
+    sim: bool,
     /// Remove what a killed demo left behind, and exit.
     #[arg(long)]
     clean: bool,
@@ -37,9 +41,10 @@ fn main() -> ExitCode {
         eprintln!("skerry-demo: signals cannot be handled: {error}");
         return ExitCode::from(2);
     }
-    let lacking = lacking();
+    let lacking = if args.sim { Vec::new() } else { lacking() };
     if !lacking.is_empty() {
         eprintln!("skerry-demo: this machine lacks {}", lacking.join(", "));
+        eprintln!("The same with simulated switches needs none of it: make demo SIM=1");
         return ExitCode::from(2);
     }
     match Lab::clean_leftovers(PREFIX) {
@@ -53,10 +58,10 @@ fn main() -> ExitCode {
     }
     let stay = |world: &World| {
         if !args.check {
-            stay_up(world)
+            stay_up(world, args.sim)
         }
     };
-    match demo::run(&summary_path(), stay) {
+    match demo::run(&summary_path(), args.sim, stay) {
         Ok(Ending::Good) => ExitCode::SUCCESS,
         Ok(Ending::StepFailed) => ExitCode::from(1),
         Ok(Ending::Interrupted) => ExitCode::from(130),
@@ -100,18 +105,23 @@ fn lacking() -> Vec<String> {
 }
 
 /// Keep the world until a signal comes, with a door to its router.
-fn stay_up(world: &World) {
-    match Relay::open(&world.lab, "control", demo::router_address()) {
-        Ok(relay) => {
-            let address = relay.address();
-            demo::say(&format!(
-                "\nThe world stays up. Its router is at http://{address}; in another terminal:\n  \
-                 export SKERRY_ROUTER=http://{address}\n  \
-                 target/debug/skerry status; target/debug/skerry switch ls; target/debug/skerry tail\n\
-                 Ctrl-C ends it and removes everything it made."
-            ));
-            while !interrupt::wait(Duration::from_secs(3600)) {}
-        }
+fn stay_up(world: &World, simulated: bool) {
+    if simulated {
+        // It listens on this machine's loopback, and needs no door.
+        return stay_at(world.router);
+    }
+    match Relay::open(&world.lab, "control", world.router) {
+        Ok(relay) => stay_at(relay.address()),
         Err(error) => eprintln!("skerry-demo: no door to the router: {error:#}"),
     }
+}
+
+fn stay_at(address: SocketAddr) {
+    demo::say(&format!(
+        "\nThe world stays up. Its router is at http://{address}; in another terminal:\n  \
+         export SKERRY_ROUTER=http://{address}\n  \
+         target/debug/skerry status; target/debug/skerry switch ls; target/debug/skerry tail\n\
+         Ctrl-C ends it and removes everything it made."
+    ));
+    while !interrupt::wait(Duration::from_secs(3600)) {}
 }

@@ -63,7 +63,7 @@ fn main() -> Result<()> {
     Lab::clean_leftovers(PREFIX)?;
     let mut world = World::build()?;
     let log = world.lab.folder().join("crossings.jsonl");
-    world.ring.delay.log_to(&log)?;
+    world.ring.log_to(&log)?;
     let mut consumer = consumer(&world)?;
     wait::until("four links up", 2 * wait::DEADLINE, || {
         let links = world.links().map_err(|e| format!("{e:#}"))?;

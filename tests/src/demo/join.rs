@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use super::flow::{FLOW, VLAN_A, VLAN_B};
 use super::mirror::{SINK_VLANS, mirror_body};
+use super::network::ShownGroup;
 use super::world::switch_id;
 use super::{Summary, World, say};
 use crate::packet::{Kind, Stream, Tag};
-use crate::ring::{PORT_SINK, SWITCHES, bridge};
+use crate::ring::PORT_SINK;
 use crate::wire::Moment;
 
 const FLOW_STREAMS: [u32; 2] = [20, 21];
@@ -18,8 +19,6 @@ const JOIN_STREAM: u32 = 22;
 const RATE: u32 = 1_000;
 const JOINED: u64 = 2_000;
 const QUIET: Duration = Duration::from_secs(2);
-/// The round-trip group is no flow's.
-const ROUND_TRIP_GROUP: u32 = 1;
 
 /// See the module.
 pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
@@ -40,7 +39,7 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
     let far = a.settled(JOIN_STREAM, Kind::Data, &[Tag::c(VLAN_A)], sent, QUIET)?;
     let local = b.settled(JOIN_STREAM, Kind::Data, &[Tag::c(VLAN_B)], sent, QUIET)?;
     // As read back from the switches, while both points stand.
-    let groups = groups(world)?;
+    let groups = world.ring.groups()?;
     world.rest.done("DELETE", &format!("{join}/device"), None)?;
     world.rest.done("DELETE", &format!("{mirror}/copy"), None)?;
     let flow_sent = [a.stop(FLOW_STREAMS[0])?, b.stop(FLOW_STREAMS[1])?];
@@ -96,40 +95,27 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
     Ok(())
 }
 
-/// Groups of flows as the switches show them: switch, id, type and number of buckets.
-fn groups(world: &World) -> Result<Vec<(u64, u32, String, usize)>> {
-    let mut groups = Vec::new();
-    for switch in 1..=SWITCHES {
-        for line in world.ring.ovs.dump_groups(&bridge(switch))? {
-            let field = |name: &str| {
-                line.split(',')
-                    .find_map(|part| part.trim().strip_prefix(name))
-                    .map(str::to_owned)
-            };
-            let id: u32 = field("group_id=").with_context(|| line.clone())?.parse()?;
-            if id != ROUND_TRIP_GROUP {
-                let kind = field("type=").with_context(|| line.clone())?;
-                groups.push((switch, id, kind, line.matches("bucket=").count()));
-            }
-        }
-    }
-    Ok(groups)
-}
-
-/// The same with what was sent to change them, since the switches connected.
-fn group_mods(world: &mut World, groups: Vec<(u64, u32, String, usize)>) -> Result<Vec<Value>> {
+/// Groups with what was sent to change them, since the switches connected.
+fn group_mods(world: &mut World, groups: Vec<ShownGroup>) -> Result<Vec<Value>> {
     let wire = world.wire.read()?;
     Ok(groups
         .into_iter()
-        .map(|(switch, id, kind, buckets)| {
-            let mods: Vec<String> = wire
-                .group_mods(Moment::ZERO, switch, Some(id))
-                .into_iter()
-                .map(|sent| format!("{:?}", sent.command).to_uppercase())
-                .collect();
-            json!({
-                "switch": switch_id(switch), "group_id": id, "type": kind, "buckets": buckets, "group_mods": mods,
-            })
-        })
+        .map(
+            |ShownGroup {
+                 switch,
+                 id,
+                 kind,
+                 buckets,
+             }| {
+                let mods: Vec<String> = wire
+                    .group_mods(Moment::ZERO, switch, Some(id))
+                    .into_iter()
+                    .map(|sent| format!("{:?}", sent.command).to_uppercase())
+                    .collect();
+                json!({
+                    "switch": switch_id(switch), "group_id": id, "type": kind, "buckets": buckets, "group_mods": mods,
+                })
+            },
+        )
         .collect())
 }

@@ -1,4 +1,5 @@
-//! The demo: a small world of real switches in which every step of the main job is shown and measured.
+//! The demo: a small world of real switches (or, without root, of simulated ones) in which every step of the main job
+//! is shown and measured.
 //!
 //! It is a client like any other: it knows the parts of Skerry as programs, REST and messages. What a step saw goes into
 //! the [`summary`]; a step that is not as it should be is named there with what was seen instead, and those
@@ -10,6 +11,7 @@ mod failover;
 mod flow;
 mod join;
 mod mirror;
+mod network;
 mod sla;
 mod start;
 mod summary;
@@ -20,7 +22,7 @@ use std::path::Path;
 use anyhow::Result;
 
 pub use summary::Summary;
-pub use world::{PREFIX, World, router_address};
+pub use world::{PREFIX, World};
 
 /// How the demo ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,21 +71,36 @@ const STEPS: &[Step] = &[
     ("clean", "the flows go, and nothing of them stays", clean::step),
 ];
 
-/// Build the world, go through the scenario, write the summary. `stay` is called with the world when all was good.
+/// Build the world (of simulated switches, if that is asked), go through the scenario, write the summary. `stay` is
+/// called with the world when all was good.
 ///
 /// # Errors
 /// The summary cannot be written.
-pub fn run(summary_path: &Path, stay: impl FnOnce(&World)) -> Result<Ending> {
+pub fn run(summary_path: &Path, simulated: bool, stay: impl FnOnce(&World)) -> Result<Ending> {
     let mut summary = Summary::new(summary_path)?;
-    let ending = scenario(&mut summary, stay);
+    if simulated {
+        summary.set("simulated", true.into());
+    }
+    let ending = scenario(&mut summary, simulated, stay);
     summary.write()?;
     say(&format!("\nsummary: {}", summary_path.display()));
     Ok(ending)
 }
 
-fn scenario(summary: &mut Summary, stay: impl FnOnce(&World)) -> Ending {
-    say("building a world: namespaces, four bridges in a ring, delay lines, hosts, a broker, two speakers, a router");
-    let mut world = match World::build() {
+fn scenario(summary: &mut Summary, simulated: bool, stay: impl FnOnce(&World)) -> Ending {
+    say(if simulated {
+        "THE SWITCHES ARE SIMULATED, and so are links and hosts: the figures below are not those of real ones.\n\
+         Broker, speakers and router are the real programs.\n\n\
+         building a world: a broker, two speakers, a router; four switches in a ring and three hosts in one process"
+    } else {
+        "building a world: namespaces, four bridges in a ring, delay lines, hosts, a broker, two speakers, a router"
+    });
+    let built = if simulated {
+        World::build_simulated()
+    } else {
+        World::build()
+    };
+    let mut world = match built {
         Ok(world) => world,
         Err(error) => return failed(summary, "start", &error, None),
     };

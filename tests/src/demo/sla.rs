@@ -46,7 +46,7 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
     world.ring.a.send_stream(Stream::new(STREAM, &[Tag::c(VLAN_A)], RATE))?;
     // Each way gets the whole limit, so that the round trip is well above it whatever the rest of the path takes.
     let raised = Duration::from_secs_f64(limit / 1e3 * 0.75);
-    world.ring.delay.set(slow, raised, raised)?;
+    world.ring.set_delay(slow, [raised; 2])?;
     let from = crate::wire::now();
     say(&format!(
         "link {slow} now takes {:.0} ms there and back; the flow may have {limit} ms",
@@ -110,8 +110,7 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
             "packets_sent": sent, "packets_lost": lost,
         }),
     );
-    let [there, back] = world.delays[slow];
-    world.ring.delay.set(slow, there, back)?;
+    world.ring.set_delay(slow, world.delays[slow])?;
     ensure!(state_before == "healthy", "the flow was {state_before} before");
     ensure!(
         Duration::from_millis(ms_after_window) <= AFTER_WINDOW_MAX,

@@ -1,5 +1,5 @@
-//! The demo's world: the ring of switches with its hosts, and in the namespace `control` a broker, two speakers and a
-//! router, each as its own program.
+//! The demo's world: the ring of switches with its hosts, and a broker, two speakers and a router, each as its own program:
+//! in the namespace `control` with real switches, on free ports of loopback with simulated ones.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,8 +10,9 @@ use skerry_bus::SwitchId;
 use skerry_bus::api::{FlowView, LinkView, SwitchView};
 
 use super::bus::Bus;
+use super::network::Network;
 use super::say;
-use crate::daemons::Daemons;
+use crate::daemons::{ANY_PORT, Daemon, Daemons};
 use crate::lab::Lab;
 use crate::ovs::Controllers;
 use crate::process::Process;
@@ -37,12 +38,14 @@ pub struct Speaker {
     pub process: Process,
     /// Port it listens on.
     pub port: u16,
+    /// Where it listens.
+    listen: SocketAddr,
 }
 
 /// All of it.
 pub struct World {
     /// Switches, links, hosts.
-    pub ring: Ring,
+    pub ring: Network,
     /// OpenFlow on the wire, since before the switches connected.
     pub wire: Wire,
     /// The router's REST interface.
@@ -57,6 +60,8 @@ pub struct World {
     pub before: Vec<String>,
     /// Number of the last virtual event before a region was stopped.
     pub events_before_failover: u64,
+    /// Where the router listens.
+    pub router: SocketAddr,
     /// Those beside the speakers.
     others: Vec<Process>,
     /// How they are started.
@@ -79,36 +84,57 @@ impl World {
             sink_at: 3,
             controllers: Controllers::new::<String>([]),
         };
-        let ring = Ring::build(&lab, &options)?;
+        let ring = Network::real(Ring::build(&lab, &options)?);
         let wire = Wire::start(&lab, "control", CONTROL_INTERFACE, &REGIONS.map(|(_, port)| port))?;
-
-        let daemons = Daemons::new(&lab, Some("control"))?;
-        let broker = daemons.broker()?;
-        let mut speakers = BTreeMap::new();
-        for (region, port) in REGIONS {
-            let process = start_speaker(&daemons, region, port)?;
-            speakers.insert(region, Speaker { process, port });
-        }
-        let more = format!("[sla]\nwindow_ms = {}\n", WINDOW.as_millis());
-        let router = daemons.router(&REGIONS.map(|(region, _)| region), ROUTER, &more)?;
-        let rest = daemons.rest(&router);
-        let bus = Bus::start(&daemons, &REGIONS.map(|(region, _)| region))?;
+        let listen = REGIONS.map(|(region, port)| (region, format!("{CONTROL_ADDRESS}:{port}")));
+        let services = Services::start(&lab, Some("control"), &listen, ROUTER)?;
         ring.set_controllers(&Controllers::new(targets))?;
-        let before = Vec::new();
-        let others = vec![broker, router.process];
-        Ok(World {
+        Ok(World::of(lab, delays, ring, wire, services))
+    }
+
+    /// The same with simulated switches: no namespaces, so no root.
+    ///
+    /// # Errors
+    /// As [`World::build`].
+    pub fn build_simulated() -> Result<World> {
+        let lab = Lab::new(PREFIX)?;
+        let delays = draw_delays();
+        let listen = REGIONS.map(|(region, _)| (region, ANY_PORT.to_owned()));
+        let services = Services::start(&lab, None, &listen, ANY_PORT)?;
+        let controllers = REGIONS.map(|(region, _)| services.speakers[region].listen);
+        let (ring, wire) = Network::simulated(&lab, &controllers, |link| delays[link])?;
+        Ok(World::of(lab, delays, ring, wire, services))
+    }
+
+    fn of(
+        lab: Lab,
+        delays: BTreeMap<&'static str, [Duration; 2]>,
+        ring: Network,
+        wire: Wire,
+        services: Services,
+    ) -> World {
+        let Services {
+            daemons,
+            broker,
+            speakers,
+            router,
+            rest,
+            bus,
+        } = services;
+        World {
             ring,
             wire,
             rest,
             bus,
             speakers,
             delays,
-            before,
+            before: Vec::new(),
             events_before_failover: 0,
-            others,
+            router: router.address,
+            others: vec![broker, router.process],
             daemons,
             lab,
-        })
+        }
     }
 
     /// Start a region's speaker again.
@@ -117,7 +143,7 @@ impl World {
     /// It cannot be started.
     pub fn restart(&mut self, region: &'static str) -> Result<()> {
         if let Some(speaker) = self.speakers.get_mut(region) {
-            speaker.process = start_speaker(&self.daemons, region, speaker.port)?;
+            *speaker = start_speaker(&self.daemons, region, &speaker.listen.to_string())?;
         }
         Ok(())
     }
@@ -192,10 +218,49 @@ pub fn link_name(a: SwitchId, b: SwitchId) -> Option<&'static str> {
     })
 }
 
-fn start_speaker(daemons: &Daemons, region: &str, port: u16) -> Result<Process> {
+/// Broker, speakers, router, and clients of them.
+struct Services {
+    daemons: Daemons,
+    broker: Process,
+    speakers: BTreeMap<&'static str, Speaker>,
+    router: Daemon,
+    rest: Rest,
+    bus: Bus,
+}
+
+impl Services {
+    /// Starts them in a namespace, or where this program is; speakers and router listen where they are told.
+    fn start(lab: &Lab, netns: Option<&str>, listen: &[(&'static str, String)], router: &str) -> Result<Services> {
+        let daemons = Daemons::new(lab, netns)?;
+        let broker = daemons.broker()?;
+        let mut speakers = BTreeMap::new();
+        for (region, listen) in listen {
+            speakers.insert(*region, start_speaker(&daemons, region, listen)?);
+        }
+        let regions = REGIONS.map(|(region, _)| region);
+        let more = format!("[sla]\nwindow_ms = {}\n", WINDOW.as_millis());
+        let router = daemons.router(&regions, router, &more)?;
+        let rest = daemons.rest(&router);
+        let bus = Bus::start(&daemons, &regions)?;
+        Ok(Services {
+            daemons,
+            broker,
+            speakers,
+            router,
+            rest,
+            bus,
+        })
+    }
+}
+
+fn start_speaker(daemons: &Daemons, region: &str, listen: &str) -> Result<Speaker> {
     let more = format!("[intervals]\ndiscovery_ms = {DISCOVERY_MS}\n");
-    let speaker = daemons.speaker(region, &format!("{CONTROL_ADDRESS}:{port}"), &more)?;
-    Ok(speaker.process)
+    let Daemon { process, address, .. } = daemons.speaker(region, listen, &more)?;
+    Ok(Speaker {
+        process,
+        port: address.port(),
+        listen: address,
+    })
 }
 
 /// Four different round trips between 2 and 20 ms, drawn anew in each run, each cut unevenly into there and back.
@@ -223,9 +288,4 @@ fn draw_delays() -> BTreeMap<&'static str, [Duration; 2]> {
         delays.insert(link, [there, round_trip - there].map(Duration::from_micros));
     }
     delays
-}
-
-/// An address inside the namespace, parsed.
-pub fn router_address() -> SocketAddr {
-    ROUTER.parse().expect("an address written in this file")
 }
