@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use skerry_bus::Topic;
 use skerry_io::kafka::{
-    Begin, Consumer, ConsumerEvent, Producer, ProducerEvent, ProducerEvents, Reading, Record, SendError,
+    Begin, Committer, Consumer, ConsumerEvent, Producer, ProducerEvent, ProducerEvents, Reading, Record, SendError,
 };
 use skerry_io::metrics_http::{Ready, Recorder, check_listen};
 use skerry_io::notify::Notify;
@@ -32,6 +32,8 @@ use crate::store::{Store, Stored, Write};
 const TURN_MAX: usize = 512;
 /// Events a reader of the live feed may be behind before it is told so and disconnected.
 const FEED_MAX: usize = 4_096;
+/// Marks tokens that are the driver's: on these records nothing hangs.
+const OWN_TOKEN: u64 = 1 << 63;
 /// How long the producer may take for the last messages when the router stops.
 const CLOSE_MAX: Duration = Duration::from_secs(3);
 /// Without Kafka the router answers questions; systemd is told that it is ready after this at the latest.
@@ -100,6 +102,7 @@ async fn serve(config: RouterConfig) -> anyhow::Result<()> {
     let consumer = Consumer::start(&config.kafka, reading)?;
 
     let mut driver = Driver {
+        committer: consumer.committer(),
         machine,
         store,
         producer,
@@ -141,6 +144,7 @@ async fn listen(settings: &NorthboundSettings) -> anyhow::Result<TcpListener> {
 }
 
 struct Driver {
+    committer: Committer,
     machine: Router,
     store: Sqlite,
     producer: Producer,
@@ -162,9 +166,7 @@ impl Driver {
         stop: &mut Shutdown,
     ) -> anyhow::Result<()> {
         let started = Instant::now();
-        let committer = consumer.committer();
         loop {
-            let mut commits: HashMap<i32, i64> = HashMap::new();
             self.flush().await?;
             let now = Instant::now();
             if !self.ready.get() && now - started > READY_MAX {
@@ -185,7 +187,7 @@ impl Driver {
                     return Ok(());
                 }
                 event = consumer.recv() => match event {
-                    Some(event) => self.consumed(event, &mut commits),
+                    Some(event) => self.consumed(event),
                     None => anyhow::bail!("the Kafka consumer ended"),
                 },
                 fate = fates.recv() => match fate {
@@ -197,7 +199,7 @@ impl Driver {
             }
             for _ in 1..TURN_MAX {
                 if let Some(event) = consumer.try_recv() {
-                    self.consumed(event, &mut commits);
+                    self.consumed(event);
                 } else if let Some(fate) = fates.try_recv() {
                     self.fate(fate)?;
                 } else if let Ok(question) = asked.try_recv() {
@@ -212,15 +214,10 @@ impl Driver {
             }
             self.notify.alive(now);
             self.flush().await?;
-            // What was read has been stored or said by now; a command that still waits for its answer is remembered by
-            // the deadline its requester gave it, and is answered `failed` by whoever reads it again.
-            for (partition, offset) in commits {
-                committer.commit(&Topic::Commands, partition, offset);
-            }
         }
     }
 
-    fn consumed(&mut self, event: ConsumerEvent, commits: &mut HashMap<i32, i64>) {
+    fn consumed(&mut self, event: ConsumerEvent) {
         let now = Instant::now();
         match event {
             ConsumerEvent::Record(Record {
@@ -234,9 +231,6 @@ impl Driver {
                 let caught_up = self.caught_up.contains(&(topic.clone(), partition));
                 if caught_up {
                     self.clock(now, timestamp_ms);
-                }
-                if topic == Topic::Commands {
-                    commits.insert(partition, offset + 1);
                 }
                 let record_ms = timestamp_ms;
                 self.machine.handle_input(
@@ -276,8 +270,16 @@ impl Driver {
                 warn!(reason, "Kafka is away");
                 self.machine.handle_input(now, Input::Bus { up: false });
             }
-            ProducerEvent::Delivered { broker_ms, .. } => self.clock(now, broker_ms),
-            ProducerEvent::NotDelivered { cause, .. } => {
+            ProducerEvent::Delivered { token, broker_ms } => {
+                self.clock(now, broker_ms);
+                if token & OWN_TOKEN == 0 {
+                    self.machine.handle_input(now, Input::Delivered { token });
+                }
+            }
+            ProducerEvent::NotDelivered { token, cause } => {
+                if token & OWN_TOKEN == 0 {
+                    self.machine.handle_input(now, Input::NotDelivered { token });
+                }
                 metrics::counter!("skerry_router_records_not_delivered_total").increment(1);
                 warn!(cause, "a record was not delivered");
             }
@@ -342,9 +344,16 @@ impl Driver {
                 partition,
                 key,
                 payload,
+                token,
             } => {
+                // Every record has a token, because its acknowledgement teaches the broker's clock.
                 self.token += 1;
-                match self.producer.send(&topic, partition, &key, payload, Some(self.token)) {
+                let sent_as = token.unwrap_or(self.token | OWN_TOKEN);
+                let sent = self.producer.send(&topic, partition, &key, payload, Some(sent_as));
+                if let (Err(_), Some(token)) = (&sent, token) {
+                    self.machine.handle_input(Instant::now(), Input::NotDelivered { token });
+                }
+                match sent {
                     Ok(()) => {}
                     // While Kafka is away nothing leaves: commands are sent again by those who wait for their effect.
                     Err(SendError::Away) => {
@@ -357,6 +366,7 @@ impl Driver {
                     }
                 }
             }
+            Output::Commit { partition, offset } => self.committer.commit(&Topic::Commands, partition, offset),
             Output::Answer { token, response } => {
                 if let Some(answer) = self.answers.remove(&token) {
                     // A client that is gone needs no answer.

@@ -154,7 +154,7 @@ enum Waits {
 /// | the deadline | tables answer; failed a second later | failed | failed | done, the rest not applied |
 ///
 /// A command that comes again while it is under way waits for the same answer; one that was answered is answered the
-/// same way again.
+/// same way again, except that what was read is read again.
 #[derive(Debug)]
 pub struct Routing {
     config: Config,
@@ -478,10 +478,13 @@ impl Routing {
             return;
         };
         self.due.set(id.clone(), None);
-        if self
-            .answered
-            .insert(id.clone(), (pending.requester.clone(), body.clone()))
-            .is_none()
+        // What was read is read again when it is asked for again: it may be another by then, and large.
+        let large = matches!(body, ReplyBody::SwitchResult { dump: Some(_), .. });
+        if !large
+            && self
+                .answered
+                .insert(id.clone(), (pending.requester.clone(), body.clone()))
+                .is_none()
         {
             self.answered_order.push_back(id.clone());
         }

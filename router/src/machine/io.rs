@@ -57,6 +57,16 @@ pub enum Input {
         /// It can.
         up: bool,
     },
+    /// A record with a token is stored by Kafka.
+    Delivered {
+        /// The token.
+        token: u64,
+    },
+    /// A record with a token was given up.
+    NotDelivered {
+        /// The token.
+        token: u64,
+    },
     /// The broker's clock.
     Clock(BrokerClock),
     /// A question of the northbound interface.
@@ -81,6 +91,15 @@ pub enum Output {
         key: String,
         /// The payload; chunked by the driver if it is large.
         payload: Vec<u8>,
+        /// Its fate is to be told with this; none: nothing hangs on it.
+        token: Option<u64>,
+    },
+    /// Everything of this partition of the commands below the offset is answered.
+    Commit {
+        /// The partition.
+        partition: i32,
+        /// The next offset to read.
+        offset: i64,
     },
     /// Keep or forget this.
     Store(Write),

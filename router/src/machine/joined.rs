@@ -298,7 +298,7 @@ impl Router {
                 };
                 self.tables.handle_input(now, input);
             }
-            routing::Output::Reply { requester, reply } => self.publish(Topic::Replies, requester, encode(&*reply)),
+            routing::Output::Reply { requester, reply } => self.answer(requester, &reply),
             routing::Output::Dropped { .. } => self.count("answers_dropped_total", "reason", "nobody waits".into()),
         }
     }

@@ -11,6 +11,7 @@
 //!  commands --------> routing -----------------> tables | commands.<region>
 //! ```
 
+mod answers;
 pub mod api;
 pub mod clock;
 mod event_log;
@@ -35,6 +36,7 @@ use skerry_monitor as monitor;
 use skerry_router_core::presence::{self, PresenceMachine};
 use skerry_router_core::{links, routing, sync, tables};
 
+use answers::Answers;
 use event_log::EventLog;
 use flows::Flows;
 use refused::Refused;
@@ -56,6 +58,7 @@ pub struct Router {
     bus_up: bool,
     presence: PresenceMachine,
     routing: routing::Routing,
+    answers: Answers,
     tables: tables::Tables,
     links: links::Links,
     sync: sync::Sync,
@@ -120,6 +123,8 @@ impl Router {
                 self.routing.handle_input(now, routing::Input::Clock(clock));
                 self.tables.handle_input(now, tables::Input::Clock(clock));
             }
+            Input::Delivered { token } => self.answers.delivered(token),
+            Input::NotDelivered { token } => self.answers.not_delivered(token),
             Input::Ask { token, request } => {
                 let response = Box::new(self.ask(now, request));
                 self.outputs.push_back(Output::Answer { token, response });
@@ -163,8 +168,18 @@ impl Router {
 
     // ---- the machines, joined ----------------------------------------------------------------------------------
 
-    /// Carry outputs from machine to machine until all are quiet.
+    /// Carry outputs from machine to machine until all are quiet, then say what can be committed.
     fn pump(&mut self, now: Instant) {
+        self.carry(now);
+        while let Some((token, said)) = self.bus_up.then(|| self.answers.say_again()).flatten() {
+            self.say_answer(said, Some(token));
+        }
+        while let Some((partition, offset)) = self.answers.commit() {
+            self.outputs.push_back(Output::Commit { partition, offset });
+        }
+    }
+
+    fn carry(&mut self, now: Instant) {
         loop {
             if let Some(output) = self.presence.poll_output() {
                 self.on_presence(now, output);

@@ -52,11 +52,12 @@ impl Router {
                 }
             }
             Topic::Commands => {
-                let Some(command) = self.decoded::<Command>(&topic, partition, offset, payload) else {
-                    return;
-                };
-                self.routing
-                    .handle_input(now, routing::Input::Command(Box::new(command)));
+                let command = self.decoded::<Command>(&topic, partition, offset, payload);
+                self.answers.read(partition, offset, command.as_ref());
+                if let Some(command) = command {
+                    self.routing
+                        .handle_input(now, routing::Input::Command(Box::new(command)));
+                }
             }
             other => {
                 let cause = format!("{other} is not read by a router");

@@ -10,6 +10,7 @@ use skerry_monitor::{SlaRecord, fleet};
 use skerry_router_core::presence::{self, PresenceMachine};
 use skerry_router_core::{links, routing, sync, tables};
 
+use super::answers::Answers;
 use super::event_log::EventLog;
 use super::flows::Flows;
 use super::refused::Refused;
@@ -62,6 +63,7 @@ impl Router {
             bus_up: false,
             presence: PresenceMachine::new(config.presence.clone(), now),
             routing: routing::Routing::new(routing::Config::new(regions, config.owner_epoch), now),
+            answers: Answers::default(),
             tables: tables::Tables::new(tables::Config::new(config.owner_epoch), now),
             links: links::Links::new(links::Config::default(), now),
             sync: sync::Sync::new(config.sync.clone(), now),

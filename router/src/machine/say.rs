@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use skerry_bus::{Availability, Command, CommandBody, CorrelationId, Region, Topic, VirtualEventBody, encode};
+use skerry_bus::{Availability, Command, CommandBody, CorrelationId, Region, Reply, Topic, VirtualEventBody, encode};
 
+use super::answers::Said;
 use super::{Output, Router};
 use crate::store::Write;
 
@@ -52,6 +53,7 @@ impl Router {
                 partition,
                 key,
                 payload,
+                token: None,
             });
         }
     }
@@ -89,6 +91,7 @@ impl Router {
             partition,
             key,
             payload,
+            token: None,
         });
     }
 
@@ -105,5 +108,29 @@ impl Router {
 
     pub(super) fn fact(&mut self, warn: bool, text: String) {
         self.outputs.push_back(Output::Fact { warn, text });
+    }
+
+    /// An answer that counts: its command is done with when Kafka has it.
+    pub(super) fn answer(&mut self, requester: String, reply: &Reply) {
+        let payload = encode(reply);
+        let said = Said {
+            key: requester,
+            payload,
+        };
+        let token = self.answers.answered(reply, said.clone());
+        self.say_answer(said, token);
+    }
+
+    /// Put an answer on the replies topic.
+    pub(super) fn say_answer(&mut self, said: Said, token: Option<u64>) {
+        let Said { key, payload } = said;
+        let partition = skerry_bus::topic::partition_of(&key, self.config.partitions);
+        self.outputs.push_back(Output::Publish {
+            topic: Topic::Replies,
+            partition,
+            key,
+            payload,
+            token,
+        });
     }
 }

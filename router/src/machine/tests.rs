@@ -411,7 +411,7 @@ impl Bench {
                 Output::Answer { token, response } => {
                     answers.insert(token, *response);
                 }
-                Output::Publish { .. } | Output::Count { .. } | Output::Fact { .. } => {}
+                Output::Publish { .. } | Output::Commit { .. } | Output::Count { .. } | Output::Fact { .. } => {}
             }
         }
         answers

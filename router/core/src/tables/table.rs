@@ -232,7 +232,7 @@ impl Table {
         let (undo, touched) = self.union.apply(&owner, change);
         if !touched.is_empty() {
             self.generation = self.generation.next();
-            self.dirty.extend(touched);
+            self.touched(touched);
         }
         // Even what changes nothing waits until the generation that has it is applied.
         if !undo.is_empty() || edit.is_some() {
@@ -242,6 +242,15 @@ impl Table {
                 generation: self.generation,
                 edit,
             });
+        }
+    }
+
+    fn touched(&mut self, keys: BTreeSet<Key>) {
+        // Only a step from something known needs them.
+        if self.held.is_some() || matches!(self.state, State::Sent { .. }) {
+            self.dirty.extend(keys);
+        } else {
+            self.dirty.clear();
         }
     }
 
@@ -412,7 +421,7 @@ impl Table {
                 undo.remove(&conflict.key);
             }
             let (_, touched) = self.union.apply(owner, undo);
-            self.dirty.extend(touched);
+            self.touched(touched);
             if let Some(edit) = change.edit {
                 w.out.push_back(Output::Edited {
                     correlation_id: edit.correlation_id,

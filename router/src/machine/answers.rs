@@ -1,0 +1,234 @@
+//! Which commands of `skerry.v1.commands` are not answered yet: the committed offset of a partition is the lowest of them.
+//!
+//! An offset is committed when the answer is acknowledged by Kafka, never at hand-over (design section 3). So a router that
+//! dies reads again what it did not answer, and commands are absolute, so that doing one twice changes nothing. It does not know
+//! what a command asks.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use skerry_bus::{Command, CorrelationId, Reply, ReplyBody};
+
+/// Answers that wait for their acknowledgement, with their payloads. Beyond that an answer is said without being kept: were it
+/// lost, its requester would ask again.
+const KEPT_MAX: usize = 65_536;
+
+/// An answer as it is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// Key on the replies topic.
+    pub key: String,
+    /// The answer.
+    pub payload: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct Partition {
+    /// Offsets that are not done with.
+    open: BTreeSet<i64>,
+    /// The offset after the last one that was read.
+    next: i64,
+    /// The offset that was committed last.
+    committed: i64,
+}
+
+/// What is open.
+#[derive(Debug, Default)]
+pub struct Answers {
+    partitions: BTreeMap<i32, Partition>,
+    /// Where each command was read; the same id may have been read twice.
+    waiting: HashMap<CorrelationId, VecDeque<(i32, i64)>>,
+    /// Commands that are answered by several, and then for the whole.
+    region_wide: BTreeSet<CorrelationId>,
+    /// Answers on their way, by token.
+    said: BTreeMap<u64, ((i32, i64), Said)>,
+    /// Answers that Kafka did not take.
+    again: VecDeque<u64>,
+    token: u64,
+}
+
+impl Answers {
+    /// A record was read, with a command or without one; nothing is to be answered then.
+    pub fn read(&mut self, partition: i32, offset: i64, command: Option<&Command>) {
+        let of = self.partitions.entry(partition).or_default();
+        of.next = of.next.max(offset + 1);
+        if let Some(command) = command {
+            let id = command.correlation_id.clone();
+            of.open.insert(offset);
+            if command.body.switch().is_none() {
+                self.region_wide.insert(id.clone());
+            }
+            self.waiting.entry(id).or_default().push_back((partition, offset));
+        }
+    }
+
+    /// A command is answered. Gives the token under which the answer is to be published, if it is the last one of the
+    /// command; none: nothing hangs on it.
+    pub fn answered(&mut self, reply: &Reply, said: Said) -> Option<u64> {
+        let id = &reply.correlation_id;
+        // A command for one switch has one answer; a region-wide one ends with the sum.
+        if matches!(reply.body, ReplyBody::SwitchResult { .. }) && self.region_wide.contains(id) {
+            return None;
+        }
+        let places = self.waiting.get_mut(id)?;
+        let place = places.pop_front();
+        if places.is_empty() {
+            self.waiting.remove(id);
+            self.region_wide.remove(id);
+        }
+        let place = place?;
+        if self.said.len() >= KEPT_MAX {
+            self.done(place);
+            return None;
+        }
+        self.token += 1;
+        self.said.insert(self.token, (place, said));
+        Some(self.token)
+    }
+
+    /// Kafka has the answer.
+    pub fn delivered(&mut self, token: u64) {
+        if let Some((place, _)) = self.said.remove(&token) {
+            self.done(place);
+        }
+    }
+
+    /// Kafka did not take the answer: it is to be said again.
+    pub fn not_delivered(&mut self, token: u64) {
+        if self.said.contains_key(&token) {
+            self.again.push_back(token);
+        }
+    }
+
+    /// An answer that is to be said again, if there is one.
+    pub fn say_again(&mut self) -> Option<(u64, Said)> {
+        let token = self.again.pop_front()?;
+        self.said.get(&token).map(|(_, said)| (token, said.clone()))
+    }
+
+    /// An offset that can be committed now: partition, and the next offset to read.
+    pub fn commit(&mut self) -> Option<(i32, i64)> {
+        for (number, partition) in &mut self.partitions {
+            let lowest = partition.open.first().copied().unwrap_or(partition.next);
+            if lowest > partition.committed {
+                partition.committed = lowest;
+                return Some((*number, lowest));
+            }
+        }
+        None
+    }
+
+    fn done(&mut self, (partition, offset): (i32, i64)) {
+        if let Some(of) = self.partitions.get_mut(&partition) {
+            of.open.remove(&offset);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skerry_bus::reply::CommandResult;
+    use skerry_bus::{CommandBody, Outcome, SwitchId};
+
+    use super::*;
+
+    fn command(id: &str) -> Command {
+        Command {
+            correlation_id: id.parse().expect("a correlation id"),
+            requester: "demo".into(),
+            deadline_ms: 0,
+            owner_epoch: None,
+            region: None,
+            body: CommandBody::Dump { switch: SwitchId(1) },
+        }
+    }
+
+    fn reply(id: &str) -> Reply {
+        let (switch, outcome) = (Some(SwitchId(1)), Outcome::Applied);
+        let result = CommandResult {
+            switch,
+            outcome,
+            cause: None,
+            generation: None,
+            messages: 0,
+        };
+        Reply {
+            correlation_id: id.parse().expect("a correlation id"),
+            body: ReplyBody::SwitchResult { result, dump: None },
+        }
+    }
+
+    fn said() -> Said {
+        Said {
+            key: "demo".into(),
+            payload: b"{}".to_vec(),
+        }
+    }
+
+    #[test]
+    fn the_lowest_unanswered_offset_is_committed_and_only_after_the_acknowledgement() {
+        let mut answers = Answers::default();
+        answers.read(0, 5, Some(&command("a")));
+        answers.read(0, 6, Some(&command("b")));
+        answers.read(0, 7, None);
+        assert_eq!(answers.commit(), Some((0, 5)), "everything before the first");
+        let b = answers.answered(&reply("b"), said()).expect("b was asked");
+        answers.delivered(b);
+        assert_eq!(answers.commit(), None, "a is not answered");
+        let a = answers.answered(&reply("a"), said()).expect("a was asked");
+        assert_eq!(answers.commit(), None, "its answer is on its way");
+        answers.delivered(a);
+        assert_eq!(answers.commit(), Some((0, 8)));
+        assert_eq!(answers.commit(), None);
+        assert_eq!(answers.answered(&reply("a"), said()), None, "nobody asked");
+    }
+
+    #[test]
+    fn an_answer_that_was_not_taken_is_said_again_and_holds_the_offset() {
+        let mut answers = Answers::default();
+        answers.read(3, 0, Some(&command("a")));
+        let token = answers.answered(&reply("a"), said()).expect("asked");
+        answers.not_delivered(token);
+        assert_eq!(answers.commit(), None);
+        assert_eq!(answers.say_again(), Some((token, said())));
+        assert_eq!(answers.say_again(), None);
+        answers.delivered(token);
+        assert_eq!(answers.commit(), Some((3, 1)));
+    }
+
+    #[test]
+    fn a_command_that_was_read_twice_is_answered_twice() {
+        let mut answers = Answers::default();
+        answers.read(0, 0, Some(&command("a")));
+        answers.read(0, 1, Some(&command("a")));
+        for end in [1, 2] {
+            let token = answers.answered(&reply("a"), said()).expect("asked");
+            answers.delivered(token);
+            assert_eq!(answers.commit(), Some((0, end)));
+        }
+    }
+
+    #[test]
+    fn a_region_wide_command_is_done_with_its_sum() {
+        let mut answers = Answers::default();
+        let snapshot = "s".parse().expect("a correlation id");
+        answers.read(
+            0,
+            0,
+            Some(&Command {
+                body: CommandBody::RegionSnapshot { snapshot },
+                ..command("a")
+            }),
+        );
+        assert_eq!(answers.answered(&reply("a"), said()), None, "one region of several");
+        let done = Reply {
+            body: ReplyBody::Done {
+                applied: 2,
+                not_applied: 0,
+            },
+            ..reply("a")
+        };
+        let token = answers.answered(&done, said()).expect("the whole");
+        answers.delivered(token);
+        assert_eq!(answers.commit(), Some((0, 1)));
+    }
+}
