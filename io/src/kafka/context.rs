@@ -53,15 +53,15 @@ pub(super) fn sleep_until(until: Instant) {
 #[derive(Debug)]
 pub(super) struct Client {
     alarm: Arc<Alarm>,
-    /// The error that was said last, and when.
-    said: Mutex<Option<(Option<RDKafkaErrorCode>, Instant)>>,
+    /// Errors that were said, and when: not more than there are codes.
+    said: Mutex<Vec<(Option<RDKafkaErrorCode>, Instant)>>,
 }
 
 impl Client {
     pub(super) fn new(alarm: Arc<Alarm>) -> Self {
         Client {
             alarm,
-            said: Mutex::new(None),
+            said: Mutex::default(),
         }
     }
 }
@@ -93,10 +93,11 @@ impl Client {
     fn say(&self, code: Option<RDKafkaErrorCode>, error: &KafkaError, reason: &str) {
         let now = Instant::now();
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.is_some_and(|(last, at)| last == code && now - at < SAY_AGAIN) {
+        said.retain(|(_, at)| now.saturating_duration_since(*at) < SAY_AGAIN);
+        if said.iter().any(|(last, _)| *last == code) {
             tracing::debug!(%error, reason, "kafka client");
         } else {
-            *said = Some((code, now));
+            said.push((code, now));
             tracing::warn!(%error, reason, "kafka client");
         }
     }
@@ -114,13 +115,13 @@ impl ConsumerContext for Client {
 pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-            tracing::error!(facility, message, "librdkafka");
+            tracing::error!(facility, text = message, "librdkafka");
         }
-        // It logs each failed connection as an error, four times a second while the broker is away; what that
-        // means is said once, by the producer.
-        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => {
-            tracing::info!(facility, message, "librdkafka");
+        RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => tracing::info!(facility, text = message, "librdkafka"),
+        // Each failed connection, four times a second while the broker is away; what it means comes as an error of
+        // the client as well, and is said by `say`.
+        RDKafkaLogLevel::Error | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
+            tracing::debug!(facility, text = message, "librdkafka")
         }
-        RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => tracing::debug!(facility, message, "librdkafka"),
     }
 }
