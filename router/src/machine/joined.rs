@@ -114,32 +114,21 @@ impl Router {
 
     pub(super) fn on_event(&mut self, now: Instant, event: Box<RegionEvent>) {
         use RegionEventBody as B;
-        let region = event.region.clone();
         if let B::SwitchRefused {
             switch,
             address,
             reason,
         } = &event.body
         {
-            let (switch_id, address, reason) = (*switch, address.clone(), reason.clone());
-            let at_ms = event.at_ms;
-            let refusal = RefusedView {
-                switch_id,
-                region: region.clone(),
-                address,
-                reason,
-                at_ms,
+            // Presence tells everybody; here it is kept for who asks later.
+            self.refused.push(RefusedView {
+                switch_id: *switch,
+                region: event.region.clone(),
+                address: address.clone(),
+                reason: reason.clone(),
+                at_ms: event.at_ms,
                 times: 0,
-            };
-            self.refused.push(refusal.clone());
-            let RefusedView { address, reason, .. } = refusal;
-            let told = VirtualEventBody::SwitchRefused {
-                switch: switch_id,
-                region: region.clone(),
-                address,
-                reason,
-            };
-            self.tell(now, told, Availability::default());
+            });
         }
         self.links.handle_input(now, links::Input::Event(event.clone()));
         self.tables.handle_input(now, tables::Input::Event(event.clone()));
@@ -347,6 +336,10 @@ impl Router {
                 let text = format!("generation {generation} was not applied: {cause}");
                 self.fact(true, format!("{switch}: {text}"));
                 self.apply_errors.insert(switch, text);
+                if withdrawn.iter().any(|owner| owner == SERVICE) {
+                    // Without these the switch's links are not seen: tried again with the next network sync.
+                    self.unserved.insert(switch);
+                }
                 self.flows.apply_failed(now, switch, generation, &cause, &withdrawn);
             }
             T::Edited { correlation_id, result } => {

@@ -69,6 +69,8 @@ pub struct Router {
     features: Features,
     /// Switches that were ever activated: they have service objects.
     served: BTreeSet<SwitchId>,
+    /// Switches that refused theirs.
+    unserved: BTreeSet<SwitchId>,
     /// Generation stored last, per switch.
     generations: BTreeMap<SwitchId, Generation>,
     /// Why the last apply did not succeed, per switch.
@@ -202,6 +204,9 @@ impl Router {
                     .collect();
                 for region in regions {
                     self.ask_region(now, &region);
+                }
+                for switch in std::mem::take(&mut self.unserved) {
+                    self.serve(now, switch);
                 }
             } else {
                 let ready = self.flows.ready();

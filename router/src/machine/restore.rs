@@ -73,6 +73,7 @@ impl Router {
             events: EventLog::default(),
             features: Features::default(),
             served: BTreeSet::new(),
+            unserved: BTreeSet::new(),
             generations: BTreeMap::new(),
             apply_errors: BTreeMap::new(),
             active: BTreeMap::new(),
