@@ -198,11 +198,9 @@ impl Known {
         for (key, known) in &self.rules {
             match &known.rule {
                 Some(rule) => dump.ours.put_rule(rule.clone()),
-                None => dump.foreign.push(format!(
-                    "{} of ours, cookie {}, not expressible",
-                    key,
-                    known.cookie
-                )),
+                None => dump
+                    .foreign
+                    .push(format!("{} of ours, cookie {}, not expressible", key, known.cookie)),
             }
         }
         for rule in &self.strange {

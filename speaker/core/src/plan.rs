@@ -193,7 +193,9 @@ pub fn validate(wanted: &Objects) -> Result<(), Cause> {
 pub fn plan(known: &Known, wanted: &Objects) -> Result<Plan, Cause> {
     validate(wanted)?;
     if let Some(key) = wanted.rules.keys().find(|key| known.foreign_keys.contains(key)) {
-        return Err(Cause::Foreign { object: key.to_string() });
+        return Err(Cause::Foreign {
+            object: key.to_string(),
+        });
     }
     let mut plan = Plan::default();
     plan.stage("meters", put_meters(known, wanted));
