@@ -3,6 +3,9 @@
 //! Its own runner, because what a machine lacks is found out once, at start: tests that
 //! need it are listed as ignored and named with the reason, never passed by returning early.
 
+mod bad_config;
+mod bad_record;
+mod bad_request;
 mod bad_switch;
 mod bench;
 mod delay;
@@ -10,6 +13,7 @@ mod lab;
 mod ovs;
 mod packets;
 mod ring;
+mod turn;
 mod wire;
 mod world;
 
@@ -77,8 +81,12 @@ fn main() {
         delay::TESTS,
         packets::TESTS,
         ring::TESTS,
+        turn::TESTS,
         wire::TESTS,
         bad_switch::TESTS,
+        bad_request::TESTS,
+        bad_config::TESTS,
+        bad_record::TESTS,
     ];
     let trials = suites.into_iter().flatten().map(|Test(name, needs, run)| {
         let lacking = needs.iter().find_map(|need| need.lacking());
