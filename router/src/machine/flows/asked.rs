@@ -194,7 +194,7 @@ impl Flows {
                 let (route, backup) = if same_way {
                     (before.placed.route.clone(), before.backup)
                 } else {
-                    find(network, &wanted)?
+                    find(network, &wanted, Some(&before.placed.route))?
                 };
                 flows.moved(before, wanted, route, backup)
             });
@@ -202,8 +202,9 @@ impl Flows {
         if self.entries.len() >= FLOWS_MAX {
             return Err(exhausted(&format!("there are {FLOWS_MAX} flows, which is the limit")));
         }
+        self.has_room()?;
         let flow = Flow::from_request(id.clone(), request);
-        let (route, backup) = find(network, &flow)?;
+        let (route, backup) = find(network, &flow, None)?;
         reachable(network, route.hops(&flow).iter().map(|h| h.switch_id))?;
         let placed = Placed::new(flow, route, &mut self.pools).map_err(|e| exhausted(&e.to_string()))?;
         let after = placed.objects().map_err(|e| defect(&e.to_string()))?;
@@ -288,6 +289,15 @@ impl Flows {
         })
     }
 
+    fn has_room(&self) -> Result<(), ApiResponse> {
+        if self.running.len() < RUNNING_MAX {
+            return Ok(());
+        }
+        Err(ApiResponse::conflict(&format!(
+            "{RUNNING_MAX} operations are under way, which is the limit"
+        )))
+    }
+
     /// Any change of a flow that stands.
     fn change(
         &mut self,
@@ -301,11 +311,7 @@ impl Flows {
         if let Some(operation) = entry.operation {
             return Err(busy(id, &format!("operation {operation} is under way")));
         }
-        if self.running.len() >= RUNNING_MAX {
-            return Err(ApiResponse::conflict(&format!(
-                "{RUNNING_MAX} operations are under way, which is the limit"
-            )));
-        }
+        self.has_room()?;
         let before = entry.objects().map_err(|e| defect(&e))?;
         let after = next(self, &entry.place)?;
         let objects = match &after {
@@ -328,7 +334,7 @@ impl Flows {
             if flow.pinned {
                 return Err(refused("pinned", format!("flow {id} is pinned to its path")));
             }
-            let (route, backup) = find(network, flow)?;
+            let (route, backup) = find(network, flow, Some(&before.placed.route))?;
             if route == before.placed.route {
                 return Err(refused(
                     "already-on-best-path",
@@ -511,17 +517,28 @@ impl Flows {
     }
 }
 
-/// The best route for a flow now, and whether it is a backup.
-fn find(network: &NetworkView, flow: &Flow) -> Result<(Route, bool), ApiResponse> {
+/// The best route for a flow now, and whether it is a backup: it does not keep the first latency limit. A link whose
+/// switches cannot be commanded is taken only where the flow lies on it already: nothing has to be written there.
+fn find(network: &NetworkView, flow: &Flow, current: Option<&Route>) -> Result<(Route, bool), ApiResponse> {
     let mut graph = Graph::new();
     for switch in network.ports.keys() {
         graph.add_switch(*switch);
     }
     for sight in &network.links {
-        graph.add_link(sight.link, crate::machine::LINK_COST, sight.latency_ns, sight.up);
+        let commanded = [sight.link.a(), sight.link.b()]
+            .iter()
+            .all(|end| network.reachable.contains(&end.switch));
+        let usable = sight.up && (commanded || current.is_some_and(|route| route.crosses(sight.link)));
+        graph.add_link(sight.link, crate::machine::LINK_COST, sight.latency_ns, usable);
     }
     match best_path(&graph, &PathRequest::of(flow)) {
-        Ok(found) => Ok((found.route, found.backup)),
+        Ok(found) => {
+            let late = found
+                .latency_ns
+                .zip(flow.max_latency_ns)
+                .is_some_and(|(latency, limit)| latency > limit);
+            Ok((found.route, found.backup || late))
+        }
         Err(failure) => Err(ApiResponse::problem(422, "no-path", &failure.to_string(), Vec::new())),
     }
 }

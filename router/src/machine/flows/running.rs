@@ -279,7 +279,7 @@ impl Flows {
                         FlowStatus::Up
                     };
                     entry.status_info = if place.backup {
-                        "no path is within max_latency".to_owned()
+                        "its path is above max_latency, and there was no better one".to_owned()
                     } else {
                         String::new()
                     };
