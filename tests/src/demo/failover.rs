@@ -174,6 +174,23 @@ fn stop_and_continue(world: &mut World, from: u32) -> Result<Late> {
         outcome(&body) == Some(Outcome::Applied),
         "the command of the stopped region: {body:?}"
     );
+    // A write is late only where another region is master already: the router asks each switch on its own.
+    wait::until("the other region to be master of all switches", wait::DEADLINE, || {
+        let switches = world.switches().map_err(|e| format!("{e:#}"))?;
+        let mastered = switches.iter().all(|s| {
+            s.availability
+                .iter()
+                .any(|a| a.region.as_str() == other && a.role == skerry_bus::Role::Master)
+        });
+        if mastered {
+            Ok(())
+        } else {
+            Err(format!(
+                "{:?}",
+                switches.iter().map(|s| &s.availability).collect::<Vec<_>>()
+            ))
+        }
+    })?;
     say(&format!("region {other} took over and applied it"));
     let continued = now();
     process.signal(libc::SIGCONT)?;
