@@ -8,6 +8,7 @@ use skerry_bus::{
     Availability, CommandBody, Region, RegionEvent, RegionEventBody, SwitchId, Term, Topic, VirtualEventBody, encode,
 };
 use skerry_monitor as monitor;
+use skerry_router_core::liveness::Status;
 use skerry_router_core::{links, presence, routing, tables};
 
 use super::{Router, SERVICE, flows};
@@ -64,10 +65,12 @@ impl Router {
                         live,
                     },
                 );
-                self.fact(
-                    !live,
-                    format!("region {region} {}", if live { "lives" } else { "is lost" }),
-                );
+                let how = match (live, self.presence.liveness().status(&region)) {
+                    (true, _) => "lives",
+                    (false, Some(Status::NeverSeen)) => "was not heard since the start",
+                    (false, _) => "is lost",
+                };
+                self.fact(!live, format!("region {region} {how}"));
             }
             P::NewEpoch { region, .. } => {
                 self.links.handle_input(now, links::Input::NewEpoch { region });
