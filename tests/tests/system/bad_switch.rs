@@ -10,7 +10,7 @@ use ofproto::{Body, Framer, Message};
 use serde_json::{Value, json};
 use skerry_bus::Topic;
 use skerry_bus::api::SwitchView;
-use skerry_tests::daemons::said;
+use skerry_tests::daemons::log_lines;
 use skerry_tests::lab::Lab;
 use skerry_tests::ovs::{Controllers, Ovs};
 use skerry_tests::wait::{self, DEADLINE};
@@ -160,7 +160,12 @@ fn malformed() -> Result<()> {
     let between = Between::start(world.speaker.address)?;
     let controllers = Controllers::new([format!("tcp:{}", between.address)]);
     world.ovs.set_controllers("s2", &controllers)?;
-    said(&world.speaker.process, "switch left")?;
+    // By its new way, the third time that a switch is announced here.
+    wait::until("the switch to come by its new way", DEADLINE, || {
+        let lines = log_lines(&world.speaker.process);
+        let announced = lines.iter().filter(|line| line["message"] == "switch announced").count();
+        if announced == 3 { Ok(()) } else { Err(world.speaker.process.last_words()) }
+    })?;
     world.settled()?;
     between.frames.send(CUT_PORT_STATUS.to_vec())?;
     let events = Topic::RegionEvents(REGION.parse()?);
@@ -194,11 +199,13 @@ fn same_id() -> Result<()> {
     let lab = Lab::new(PREFIX)?;
     let second = Ovs::start_dummy(&lab)?;
     second.add_bridge("twin", 1, &Controllers::new::<String>([]))?;
-    second.ofctl(&["add-flow", "twin", "cookie=0x77,in_port=4,actions=drop"])?;
-    let before = second.dump_flows("twin")?;
     second.set_controllers("twin", &Controllers::new([format!("tcp:{}", world.speaker.address)]))?;
 
     let refused = world.refused("the switch id is taken by a living connection from")?;
+    // Not before: Open vSwitch forgets its rules when it gets its first controller.
+    second.ofctl(&["add-flow", "twin", "cookie=0x77,in_port=4,actions=drop"])?;
+    let before = second.dump_flows("twin")?;
+    ensure!(before.len() == 1, "{before:?}");
     ensure!(
         refused["switch_id"] == switch_id(1) && refused["region"] == REGION,
         "{refused}"
