@@ -9,9 +9,11 @@ mod bad_request;
 mod bad_switch;
 mod bench;
 mod delay;
+mod demo;
 mod lab;
 mod ovs;
 mod packets;
+mod restart;
 mod ring;
 mod turn;
 mod wire;
@@ -79,6 +81,7 @@ fn main() {
         lab::TESTS,
         ovs::TESTS,
         delay::TESTS,
+        demo::TESTS,
         packets::TESTS,
         ring::TESTS,
         turn::TESTS,
@@ -87,6 +90,7 @@ fn main() {
         bad_request::TESTS,
         bad_config::TESTS,
         bad_record::TESTS,
+        restart::TESTS,
     ];
     let trials = suites.into_iter().flatten().map(|Test(name, needs, run)| {
         let lacking = needs.iter().find_map(|need| need.lacking());
