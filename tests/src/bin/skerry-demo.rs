@@ -23,6 +23,9 @@ struct Args {
     /// Remove what a killed demo left behind, and exit.
     #[arg(long)]
     clean: bool,
+    /// Where the summary is written; without it `target/demo/summary.json`.
+    #[arg(long)]
+    summary: Option<PathBuf>,
 }
 
 /// Programs the demo starts, with the package that has each.
@@ -61,7 +64,7 @@ fn main() -> ExitCode {
             stay_up(world, args.sim)
         }
     };
-    match demo::run(&summary_path(), args.sim, stay) {
+    match demo::run(&args.summary.unwrap_or_else(summary_path), args.sim, stay) {
         Ok(Ending::Good) => ExitCode::SUCCESS,
         Ok(Ending::StepFailed) => ExitCode::from(1),
         Ok(Ending::Interrupted) => ExitCode::from(130),
