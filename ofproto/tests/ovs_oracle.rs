@@ -5,22 +5,41 @@
 //! fields, actions and counts. The vectors that differ are those that `ovs-differs.md` names,
 //! with the reason; the generated messages do not differ.
 //!
-//! Without `ovs-ofctl` there is nothing to compare with; the test says `SKIP`, and with
-//! `SKERRY_REQUIRE_OVS=1` that is a failure.
+//! Without `ovs-ofctl` there is nothing to compare with: `common/trials.rs` then skips.
 
 mod common;
 
 use bytes::{Bytes, BytesMut};
-use common::generate::{Draw, Gen, noise};
-use common::ovs_printed::theirs;
-use common::ovs_text::{Facts, ours};
-use common::{seed, vectors};
+use common::difference::{assert_explained, difference};
+use common::trials::Test;
+use common::{seed, trials, valid_message, vectors};
 use ofproto::json::to_json;
 use ofproto::{Body, ErrorMsg, ErrorType, Message};
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
+
+const TESTS: [Test; 3] = [
+    Test {
+        name: "ovs_oracle::generated_messages_say_the_same_to_open_vswitch",
+        asks_ovs: true,
+        run: generated_messages_say_the_same_to_open_vswitch,
+    },
+    Test {
+        name: "ovs_oracle::vectors_say_the_same_to_open_vswitch",
+        asks_ovs: true,
+        run: vectors_say_the_same_to_open_vswitch,
+    },
+    Test {
+        name: "ovs_oracle::every_error_has_the_same_name_to_open_vswitch",
+        asks_ovs: true,
+        run: every_error_has_the_same_name_to_open_vswitch,
+    },
+];
+
+fn main() {
+    trials::run(TESTS);
+}
 
 /// Messages that are generated.
 const GENERATED: usize = 5_000;
@@ -60,56 +79,6 @@ fn print(folder: &Path, messages: &[Message]) -> Vec<String> {
     printed
 }
 
-/// How one message differs, if it does: Open vSwitch's error, or the facts that are not equal.
-fn difference(message: &Message, printed: &str) -> Option<String> {
-    // What an error is about is printed too, and is often cut off: that is not this message.
-    let about = matches!(message.body, Body::Error(_)) && printed.starts_with("OFPT_ERROR");
-    let own = if about {
-        printed.lines().next().unwrap_or_default()
-    } else {
-        printed
-    };
-    if let Some((_, error)) = own.split_once("***decode error: ") {
-        let error = error.split("***").next().unwrap_or_default();
-        return Some(format!("refused with {error}\n{}", to_json(message)));
-    }
-    let json = to_json(message);
-    let ours: Facts = ours(&json);
-    let theirs = theirs(printed, &ours);
-    let unequal = |(ours, theirs): (&_, &_)| (ours != theirs).then(|| format!("{ours:?} is {theirs:?}"));
-    let mut all: Vec<String> = ours.iter().zip(&theirs).filter_map(unequal).collect();
-    if ours.len() != theirs.len() {
-        all.push(format!(
-            "{} facts are {}: {ours:?} {theirs:?}",
-            ours.len(),
-            theirs.len()
-        ));
-    }
-    (!all.is_empty()).then(|| format!("{}\n{json}\n{printed}", all.join("\n")))
-}
-
-/// Whether the other opinion can be had. The line is written past the test program's own
-/// capture, so that the runner sees it although the test passes.
-fn installed(test: &str) -> bool {
-    if Command::new("ovs-ofctl")
-        .arg("--version")
-        .output()
-        .is_ok_and(|out| out.status.success())
-    {
-        return true;
-    }
-    let required = std::env::var_os("SKERRY_REQUIRE_OVS").is_some_and(|value| value == "1");
-    assert!(
-        !required,
-        "ovs-ofctl is not installed and SKERRY_REQUIRE_OVS=1 asks for it"
-    );
-    let line = format!("SKIP ovs_oracle::{test}: ovs-ofctl is not installed\n");
-    std::io::stderr()
-        .write_all(line.as_bytes())
-        .expect("standard error is open");
-    false
-}
-
 /// A folder of this test's own, in the target folder.
 fn folder(name: &str) -> std::path::PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -117,42 +86,25 @@ fn folder(name: &str) -> std::path::PathBuf {
     folder
 }
 
-#[test]
 fn generated_messages_say_the_same_to_open_vswitch() {
-    if !installed("generated_messages_say_the_same_to_open_vswitch") {
-        return;
-    }
-    println!("generated_messages_say_the_same_to_open_vswitch: seed {}", seed());
-    let messages: Vec<Message> = (0..GENERATED as u64)
-        .map(|number| Message::generate(&mut Draw::new(&noise(seed().wrapping_add(number << 32), 3_000), true)))
-        .collect();
+    let messages: Vec<Message> = (0..GENERATED as u64).map(valid_message).collect();
     let printed = print(&folder("ovs_oracle_generated"), &messages);
     let mut differ = Vec::new();
     for (number, (message, printed)) in messages.iter().zip(&printed).enumerate() {
-        if let Some(how) = difference(message, printed) {
+        if let Some(how) = difference(&to_json(message), printed) {
             differ.push(format!("message {number}, {}: {how}", message.kind()));
         }
     }
     assert!(
         differ.is_empty(),
-        "{} of {GENERATED} differ:\n{}",
+        "{} of {GENERATED} differ with seed {}:\n{}",
         differ.len(),
+        seed(),
         differ.join("\n\n")
     );
 }
 
-/// The names of the vectors that `ovs-differs.md` speaks of.
-fn explained() -> BTreeSet<String> {
-    let text = include_str!("ovs-differs.md");
-    let name = |line: &str| Some(line.strip_prefix("* `")?.split_once('`')?.0.to_owned());
-    text.lines().filter_map(name).collect()
-}
-
-#[test]
 fn vectors_say_the_same_to_open_vswitch() {
-    if !installed("vectors_say_the_same_to_open_vswitch") {
-        return;
-    }
     let vectors = vectors::all();
     let messages: Vec<Message> = vectors
         .iter()
@@ -161,30 +113,14 @@ fn vectors_say_the_same_to_open_vswitch() {
     let printed = print(&folder("ovs_oracle_vectors"), &messages);
     let mut differ = BTreeMap::new();
     for ((vector, message), printed) in vectors.iter().zip(&messages).zip(&printed) {
-        if let Some(how) = difference(message, printed) {
+        if let Some(how) = difference(&to_json(message), printed) {
             differ.insert(vector.name.clone(), how);
         }
     }
-    let explained = explained();
-    let news: Vec<String> = differ
-        .iter()
-        .filter(|(name, _)| !explained.contains(*name))
-        .map(|(name, how)| format!("{name}: {how}"))
-        .collect();
-    assert!(
-        news.is_empty(),
-        "not explained in ovs-differs.md:\n{}",
-        news.join("\n\n")
-    );
-    let olds: Vec<&String> = explained.iter().filter(|name| !differ.contains_key(*name)).collect();
-    assert!(olds.is_empty(), "explained in ovs-differs.md and equal: {olds:?}");
+    assert_explained(&differ);
 }
 
-#[test]
 fn every_error_has_the_same_name_to_open_vswitch() {
-    if !installed("every_error_has_the_same_name_to_open_vswitch") {
-        return;
-    }
     let error = |kind: ErrorType, code| {
         Body::Error(ErrorMsg {
             kind,
@@ -205,6 +141,6 @@ fn every_error_has_the_same_name_to_open_vswitch() {
         .collect();
     let printed = print(&folder("ovs_oracle_errors"), &messages);
     for (message, printed) in messages.iter().zip(&printed) {
-        assert_eq!(difference(message, printed), None);
+        assert_eq!(difference(&to_json(message), printed), None);
     }
 }

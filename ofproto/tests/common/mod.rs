@@ -1,11 +1,14 @@
-//! What the tests share: the generator of messages and the loader of vectors.
+//! What the tests share: the generator of messages, the loader of vectors, and the comparison
+//! with what Open vSwitch prints. The tests of `skerry ofp` include this folder by its path.
 
 // Each test program uses a part of this.
 #![allow(dead_code)]
 
+pub mod difference;
 pub mod generate;
 pub mod ovs_printed;
 pub mod ovs_text;
+pub mod trials;
 pub mod valid;
 pub mod vectors;
 
@@ -21,6 +24,13 @@ pub fn seed() -> u64 {
 fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")))
+}
+
+/// A message that a switch would take, of this run's seed: always the same for a number.
+pub fn valid_message(number: u64) -> ofproto::Message {
+    use generate::{Draw, Gen, noise};
+    let entropy = noise(seed().wrapping_add(number << 32), 3_000);
+    ofproto::Message::generate(&mut Draw::new(&entropy, true))
 }
 
 /// Proptest with that seed, and with failing cases kept beside the tests. `cases` is how

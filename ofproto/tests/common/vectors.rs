@@ -12,9 +12,10 @@ pub struct Vector {
     pub frame: Bytes,
 }
 
-/// Every message of every file in `tests/vectors`, in the order of names.
+/// Every message of every file in `ofproto/tests/vectors`, in the order of names.
 pub fn all() -> Vec<Vector> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
+    // From the folder of whichever package includes this file.
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ofproto/tests/vectors");
     let mut files: Vec<_> = std::fs::read_dir(&folder)
         .expect("the folder of vectors is there")
         .map(|entry| entry.expect("a readable folder").path())
