@@ -250,7 +250,8 @@ impl Driver {
                 self.machine.handle_input(now, Input::CaughtUp { topic, partition });
             }
             ConsumerEvent::Behind { topic, partition } => {
-                self.caught_up.remove(&(topic, partition));
+                self.caught_up.remove(&(topic.clone(), partition));
+                self.machine.handle_input(now, Input::Behind { topic, partition });
             }
             ConsumerEvent::NewLog => {
                 warn!("the broker has another address: what was read before counts no more");

@@ -81,6 +81,13 @@ pub enum Input {
         /// The partition.
         partition: i32,
     },
+    /// The reader does not know any more whether it stands at the end: a connection broke, or it stood still.
+    Behind {
+        /// The region.
+        region: Region,
+        /// The partition.
+        partition: i32,
+    },
     /// A snapshot was completed in a partition.
     SnapshotDone {
         /// The region.
@@ -164,6 +171,9 @@ struct Partition {
     seq: Seq,
     /// Since when it is behind without a further message; none: caught up.
     behind: Option<Instant>,
+    /// Nothing was read since the bus came back. Its end says nothing then: the log may be a new one, and the speaker
+    /// has to find the broker again as well.
+    unheard: bool,
     /// Whether a snapshot must be completed here.
     need: bool,
 }
@@ -273,8 +283,13 @@ impl Liveness {
         match input {
             Input::Read(read) => self.read(now, read),
             Input::CaughtUp { region, partition } => {
-                if let Some(p) = self.partition(&region, partition) {
+                if let Some(p) = self.partition(&region, partition).filter(|p| !p.unheard) {
                     p.behind = None;
+                }
+            }
+            Input::Behind { region, partition } => {
+                if let Some(p) = self.partition(&region, partition) {
+                    p.behind.get_or_insert(now);
                 }
             }
             Input::SnapshotDone { region, partition } => {
@@ -292,6 +307,7 @@ impl Liveness {
                     // What was said meanwhile has yet to be read.
                     for p in self.regions.values_mut().flat_map(|r| r.partitions.values_mut()) {
                         p.behind = Some(now);
+                        p.unheard = true;
                     }
                     self.begin(now);
                 }
@@ -337,6 +353,7 @@ impl Liveness {
                         epoch: read.epoch,
                         seq: read.seq,
                         behind: at_end,
+                        unheard: false,
                         need: true,
                     },
                 );
@@ -344,6 +361,7 @@ impl Liveness {
             }
             Some(p) if p.epoch == read.epoch && read.seq <= p.seq => {
                 p.behind = at_end;
+                p.unheard = false;
                 self.outputs.push_back(Output::Ignored(Ignored::Duplicate));
                 return;
             }
@@ -352,6 +370,7 @@ impl Liveness {
                 p.epoch = read.epoch;
                 p.seq = read.seq;
                 p.behind = at_end;
+                p.unheard = false;
                 p.need |= missed;
                 missed
             }

@@ -238,6 +238,57 @@ fn the_absence_of_the_bus_kills_nobody() {
 }
 
 #[test]
+fn who_cannot_hear_kills_nobody_before_he_knows_that_the_bus_is_away() {
+    let mut rig = Rig::new();
+    rig.heartbeat(0, 1);
+    rig.done(0);
+    let behind = Input::Behind {
+        region: east(),
+        partition: 0,
+    };
+    rig.machine.handle_input(rig.at(200), behind.clone());
+    assert_eq!(rig.run(1_500), []);
+    rig.machine.handle_input(rig.at(1_500), Input::Bus { up: false });
+    assert_eq!(rig.run(60_000), []);
+    // What was broken was only a connection: it is judged as ever.
+    let mut rig = Rig::new();
+    rig.heartbeat(0, 1);
+    rig.done(0);
+    rig.machine.handle_input(rig.at(200), behind);
+    let end = Input::CaughtUp {
+        region: east(),
+        partition: 0,
+    };
+    rig.machine.handle_input(rig.at(300), end);
+    assert_eq!(rig.run(60_000), [(1_000, Output::Lost(east()))]);
+}
+
+#[test]
+fn a_bus_that_comes_back_empty_kills_nobody_who_is_still_looking_for_it() {
+    let mut rig = Rig::new();
+    rig.heartbeat(0, 1);
+    rig.done(0);
+    rig.machine.handle_input(rig.at(500), Input::Bus { up: false });
+    rig.machine.handle_input(rig.at(60_000), Input::Bus { up: true });
+    let end = || Input::CaughtUp {
+        region: east(),
+        partition: 0,
+    };
+    rig.machine.handle_input(rig.at(60_010), end());
+    assert_eq!(rig.run(63_000), []);
+    assert_eq!(rig.read(63_000, 63_000, 0, 1, 2, true), [Output::Accepted]);
+    assert_eq!(rig.run(70_000), [(64_000, Output::Lost(east()))]);
+    // Who died meanwhile is judged after all.
+    let mut rig = Rig::new();
+    rig.heartbeat(0, 1);
+    rig.done(0);
+    rig.machine.handle_input(rig.at(500), Input::Bus { up: false });
+    rig.machine.handle_input(rig.at(60_000), Input::Bus { up: true });
+    rig.machine.handle_input(rig.at(60_010), end());
+    assert_eq!(rig.run(70_000), [(65_000, Output::Lost(east()))]);
+}
+
+#[test]
 fn a_snapshot_is_asked_for_until_one_was_completed() {
     let mut rig = Rig::new();
     assert!(rig.heartbeat(0, 1).contains(&Output::Ask(east())));

@@ -52,6 +52,13 @@ pub enum Input {
         /// The partition.
         partition: i32,
     },
+    /// The reader does not know any more whether it stands there: a connection broke, or it stood still.
+    Behind {
+        /// The topic.
+        topic: Topic,
+        /// The partition.
+        partition: i32,
+    },
     /// Whether Kafka can be reached.
     Bus {
         /// It can.

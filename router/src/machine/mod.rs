@@ -103,7 +103,14 @@ impl Router {
                 self.presence
                     .handle_input(now, presence::Input::CaughtUp { region, partition });
             }
-            Input::CaughtUp { .. } => {}
+            Input::Behind {
+                topic: Topic::RegionEvents(region),
+                partition,
+            } => {
+                self.presence
+                    .handle_input(now, presence::Input::Behind { region, partition });
+            }
+            Input::CaughtUp { .. } | Input::Behind { .. } => {}
             Input::Bus { up } => {
                 if self.bus_up != up {
                     self.bus_up = up;

@@ -51,6 +51,13 @@ pub enum Input {
         /// The partition.
         partition: i32,
     },
+    /// The reader does not know any more whether it stands there.
+    Behind {
+        /// The region.
+        region: Region,
+        /// The partition.
+        partition: i32,
+    },
     /// A record of our own memory, from the compacted topic or the store, read before anything else.
     Restored(Box<PresenceRecord>),
     /// Whether the bus can be heard at all.
@@ -211,6 +218,10 @@ impl PresenceMachine {
             Input::CaughtUp { region, partition } => {
                 self.liveness
                     .handle_input(now, liveness::Input::CaughtUp { region, partition });
+            }
+            Input::Behind { region, partition } => {
+                self.liveness
+                    .handle_input(now, liveness::Input::Behind { region, partition });
             }
             Input::Restored(record) => {
                 let id = record.switch;
