@@ -168,9 +168,9 @@ fn what_is_wrong_is_named_with_the_way_to_it() {
         (
             "/instructions/0/actions/1/type",
             json!("OFPAT_POP_VLAN"),
-            "instructions[0].actions[1].max_len: is not a key here",
+            "instructions[0].actions[1].port: is not a key here",
         ),
-        ("/type", json!("OFPT_BARRIER_REQUEST"), "buffer_id: is not a key here"),
+        ("/type", json!("OFPT_BARRIER_REQUEST"), "cookie: is not a key here"),
     ];
     for (pointer, value, words) in cases {
         let mut object = flow_mod();
