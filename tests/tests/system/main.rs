@@ -15,6 +15,7 @@ mod ovs;
 mod packets;
 mod restart;
 mod ring;
+mod sim;
 mod turn;
 mod wire;
 mod world;
@@ -84,6 +85,7 @@ fn main() {
         demo::TESTS,
         packets::TESTS,
         ring::TESTS,
+        sim::TESTS,
         turn::TESTS,
         wire::TESTS,
         bad_switch::TESTS,
