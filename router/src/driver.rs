@@ -3,14 +3,15 @@
 //! One task owns the machine. Each turn it takes what has come (at most [`TURN_MAX`] things), lets the machine work,
 //! stores what is to be stored, and only then lets anything leave.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use skerry_bus::Topic;
+use skerry_bus::{Region, Topic};
 use skerry_io::kafka::{
-    Begin, Committer, Consumer, ConsumerEvent, Producer, ProducerEvent, ProducerEvents, Reading, Record, SendError,
+    Begin, Committer, Consumer, ConsumerEvent, Lengths, Producer, ProducerEvent, ProducerEvents, Reading, Record,
+    SendError,
 };
 use skerry_io::metrics_http::{Ready, Recorder, check_listen};
 use skerry_io::notify::Notify;
@@ -27,6 +28,8 @@ use crate::rest::{self, LimitedListener, Northbound, QUESTIONS_MAX, Question};
 use crate::store::sqlite::Sqlite;
 use crate::store::{Store, Stored, Write};
 
+/// What the names of the regions' topics of events begin with.
+const EVENTS_OF_REGIONS: &str = "skerry.v1.events.";
 /// Things taken in one turn before the machine's outputs leave: a turn costs one transaction of the store, so under load
 /// many share it, and an answer never waits for more than this.
 const TURN_MAX: usize = 512;
@@ -94,6 +97,7 @@ async fn serve(config: RouterConfig) -> anyhow::Result<()> {
         read.push((Topic::Latency(region), Begin::Latest));
     }
     let (producer, fates) = Producer::start(&config.kafka, "skerry-router", written)?;
+    let producer_lengths = producer.lengths();
     let reading = Reading {
         client_id: "skerry-router".into(),
         group: "skerry-router".into(),
@@ -101,6 +105,8 @@ async fn serve(config: RouterConfig) -> anyhow::Result<()> {
     };
     let consumer = Consumer::start(&config.kafka, reading)?;
 
+    // One look at a time is asked for.
+    let (found, looked) = mpsc::channel(1);
     let mut driver = Driver {
         committer: consumer.committer(),
         machine,
@@ -113,8 +119,10 @@ async fn serve(config: RouterConfig) -> anyhow::Result<()> {
         token: 0,
         caught_up: HashSet::new(),
         keeper: ClockKeeper::default(),
+        lengths: producer_lengths,
+        found,
     };
-    let result = driver.turns(consumer, fates, asked, &mut stop).await;
+    let result = driver.turns(consumer, fates, asked, looked, &mut stop).await;
     driver.notify.stopping();
     let producer = driver.producer;
     tokio::task::spawn_blocking(move || producer.close(CLOSE_MAX)).await?;
@@ -155,6 +163,9 @@ struct Driver {
     token: u64,
     caught_up: HashSet<(Topic, i32)>,
     keeper: ClockKeeper,
+    lengths: Lengths,
+    /// Where what was found by looking goes.
+    found: mpsc::Sender<BTreeMap<Region, i64>>,
 }
 
 impl Driver {
@@ -163,6 +174,7 @@ impl Driver {
         mut consumer: Consumer,
         mut fates: ProducerEvents,
         mut asked: mpsc::Receiver<Question>,
+        mut looked: mpsc::Receiver<BTreeMap<Region, i64>>,
         stop: &mut Shutdown,
     ) -> anyhow::Result<()> {
         let started = Instant::now();
@@ -195,6 +207,7 @@ impl Driver {
                     None => anyhow::bail!("the Kafka producer ended"),
                 },
                 Some(question) = asked.recv() => self.question(question),
+                Some(regions) = looked.recv() => self.machine.handle_input(Instant::now(), Input::Regions(regions)),
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
             for _ in 1..TURN_MAX {
@@ -309,6 +322,21 @@ impl Driver {
         );
     }
 
+    /// Ask the broker, which may take its time, beside the turns.
+    fn look(&self) {
+        let (lengths, found) = (self.lengths.clone(), self.found.clone());
+        tokio::task::spawn_blocking(move || {
+            let prefix = EVENTS_OF_REGIONS;
+            let region = |topic: &str| topic.strip_prefix(prefix)?.parse().ok();
+            let topics = lengths.of(prefix);
+            let regions = topics
+                .iter()
+                .filter_map(|(topic, length)| Some((region(topic)?, *length)));
+            // Nobody takes it when the router stops.
+            let _ = found.blocking_send(regions.collect());
+        });
+    }
+
     fn now_ready(&mut self) {
         if !self.ready.get() {
             self.ready.set(true);
@@ -368,6 +396,7 @@ impl Driver {
                 }
             }
             Output::Commit { partition, offset } => self.committer.commit(&Topic::Commands, partition, offset),
+            Output::LookForRegions => self.look(),
             Output::Answer { token, response } => {
                 if let Some(answer) = self.answers.remove(&token) {
                     // A client that is gone needs no answer.

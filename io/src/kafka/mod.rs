@@ -12,5 +12,5 @@ mod settings;
 
 pub use address::{Bootstrap, BootstrapError};
 pub use consumer::{Begin, Committer, Consumer, ConsumerEvent, Reading, Record};
-pub use producer::{Producer, ProducerEvent, ProducerEvents, SendError};
+pub use producer::{Lengths, Producer, ProducerEvent, ProducerEvents, SendError};
 pub use settings::{KafkaSettings, Setting};

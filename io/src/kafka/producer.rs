@@ -4,6 +4,7 @@
 //! makes a new client when the broker has another address. `send` never waits: the library queues, and beyond
 //! [`IN_FLIGHT_MAX`] a message is refused, so that order is never lost to a retry of our own.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -226,6 +227,11 @@ impl Producer {
         Ok(())
     }
 
+    /// A handle that asks what there is.
+    pub fn lengths(&self) -> Lengths {
+        Lengths(self.shared.clone())
+    }
+
     /// Wait until what was sent is acknowledged or given up, at most so long, and end. It blocks.
     pub fn close(mut self, at_most: Duration) {
         let client = self.shared.current().client.clone();
@@ -245,6 +251,37 @@ impl Producer {
             let _ = thread.join();
         }
         *self.shared.current() = Current::default();
+    }
+}
+
+/// Asks the broker which topics there are, over the producer's connection. Clones mean the same.
+#[derive(Debug, Clone)]
+pub struct Lengths(Arc<Shared>);
+
+impl Lengths {
+    /// Topics whose name begins so, each with the offset that its first partition's next record will have. It blocks, for
+    /// about [`ANSWER_MAX`] at most; what is not known by then, such as all of it while nobody answers, is left out.
+    pub fn of(&self, prefix: &str) -> BTreeMap<String, i64> {
+        let until = Instant::now() + ANSWER_MAX;
+        let left = || until.saturating_duration_since(Instant::now());
+        let client = {
+            let current = self.0.current();
+            current.client.clone().filter(|_| current.answers)
+        };
+        let Some(client) = client else {
+            return BTreeMap::new();
+        };
+        let Ok(metadata) = client.client().fetch_metadata(None, left()) else {
+            return BTreeMap::new();
+        };
+        let names = metadata.topics().iter().map(|topic| topic.name());
+        names
+            .filter(|name| name.starts_with(prefix))
+            .map_while(|name| {
+                let (_, end) = client.client().fetch_watermarks(name, 0, left()).ok()?;
+                Some((name.to_owned(), end))
+            })
+            .collect()
     }
 }
 

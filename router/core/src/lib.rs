@@ -12,5 +12,6 @@ pub mod operation;
 pub mod presence;
 pub mod replay;
 pub mod routing;
+pub mod strangers;
 pub mod sync;
 pub mod tables;

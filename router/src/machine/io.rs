@@ -1,6 +1,8 @@
 //! What goes into the router's machine and what comes out: values only.
 
-use skerry_bus::{BrokerClock, Topic, VirtualEvent};
+use std::collections::BTreeMap;
+
+use skerry_bus::{BrokerClock, Region, Topic, VirtualEvent};
 use skerry_monitor as monitor;
 use skerry_router_core::{presence, sync};
 
@@ -74,6 +76,8 @@ pub enum Input {
         /// The token.
         token: u64,
     },
+    /// What [`Output::LookForRegions`] found: regions that have a topic of events, with the length of its log ever since.
+    Regions(BTreeMap<Region, i64>),
     /// The broker's clock.
     Clock(BrokerClock),
     /// A question of the northbound interface.
@@ -101,6 +105,8 @@ pub enum Output {
         /// Its fate is to be told with this; none: nothing hangs on it.
         token: Option<u64>,
     },
+    /// Look which regions have a topic of events, and say so by [`Input::Regions`], be it nothing.
+    LookForRegions,
     /// Everything of this partition of the commands below the offset is answered.
     Commit {
         /// The partition.

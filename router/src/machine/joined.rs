@@ -77,11 +77,16 @@ impl Router {
             }
             P::Passed(event) => self.on_event(now, event),
             P::Ignored { reason, .. } => self.count("events_ignored_total", "reason", format!("{reason:?}")),
-            P::UnknownRegion(region) => {
-                self.fact(true, format!("region {region} speaks and is not in the configuration"));
-                self.count("events_ignored_total", "reason", "UnknownRegion".into());
-            }
+            P::UnknownRegion(region) => self.unknown_region(&region),
         }
+    }
+
+    pub(super) fn unknown_region(&mut self, region: &Region) {
+        self.fact(
+            true,
+            format!("region {region} speaks and is not in the configuration: it is ignored"),
+        );
+        self.count("events_ignored_total", "reason", "UnknownRegion".into());
     }
 
     pub(super) fn active_changed(&mut self, now: Instant, switch: SwitchId, region: Option<Region>, term: Term) {

@@ -34,7 +34,7 @@ use skerry_bus::service::LinkStatus;
 use skerry_bus::{Availability, BrokerClock, Generation, PortNo, Region, SwitchId, Term, Topic};
 use skerry_monitor as monitor;
 use skerry_router_core::presence::{self, PresenceMachine};
-use skerry_router_core::{links, routing, sync, tables};
+use skerry_router_core::{links, routing, strangers, sync, tables};
 
 use answers::Answers;
 use event_log::EventLog;
@@ -62,6 +62,7 @@ pub struct Router {
     tables: tables::Tables,
     links: links::Links,
     sync: sync::Sync,
+    strangers: strangers::Strangers,
     fleet: monitor::fleet::Fleet,
     flows: Flows,
     refused: Refused,
@@ -125,7 +126,9 @@ impl Router {
                     );
                 }
                 self.presence.handle_input(now, presence::Input::Bus { up });
+                self.strangers.handle_input(now, strangers::Input::Bus { up });
             }
+            Input::Regions(found) => self.strangers.handle_input(now, strangers::Input::Found(found)),
             Input::Clock(clock) => {
                 self.clock = Some(clock);
                 self.presence.handle_input(now, presence::Input::Clock(clock));
@@ -149,6 +152,7 @@ impl Router {
         self.tables.handle_timeout(now);
         self.links.handle_timeout(now);
         self.sync.handle_timeout(now);
+        self.strangers.handle_timeout(now);
         self.fleet.handle_timeout(now);
         self.flows.handle_timeout(now);
         self.pump(now);
@@ -162,6 +166,7 @@ impl Router {
             self.tables.poll_timeout(),
             self.links.poll_timeout(),
             self.sync.poll_timeout(),
+            self.strangers.poll_timeout(),
             self.fleet.poll_timeout(),
             self.flows.poll_timeout(),
         ]
@@ -202,6 +207,11 @@ impl Router {
                 self.on_routing(now, output);
             } else if let Some(output) = self.tables.poll_output() {
                 self.on_tables(now, output);
+            } else if let Some(output) = self.strangers.poll_output() {
+                match output {
+                    strangers::Output::Look => self.outputs.push_back(Output::LookForRegions),
+                    strangers::Output::Speaks(region) => self.unknown_region(&region),
+                }
             } else if let Some(sync::Output::AskAllRegions) = self.sync.poll_output() {
                 let regions: Vec<Region> = self
                     .live

@@ -8,7 +8,7 @@ use skerry_bus::service::LinkStatus;
 use skerry_bus::{Generation, LinkId, PresenceRecord, SwitchId};
 use skerry_monitor::{SlaRecord, fleet};
 use skerry_router_core::presence::{self, PresenceMachine};
-use skerry_router_core::{links, routing, sync, tables};
+use skerry_router_core::{links, routing, strangers, sync, tables};
 
 use super::answers::Answers;
 use super::event_log::EventLog;
@@ -57,16 +57,17 @@ impl Router {
     /// # Errors
     /// Something stored cannot be read.
     pub fn new(config: Config, stored: Vec<Stored>, now: Instant) -> Result<Self, RestoreError> {
-        let regions = config.presence.regions.iter().map(|r| r.region.clone()).collect();
+        let names = || config.presence.regions.iter().map(|r| r.region.clone());
         let mut router = Router {
             clock: None,
             bus_up: false,
             presence: PresenceMachine::new(config.presence.clone(), now),
-            routing: routing::Routing::new(routing::Config::new(regions, config.owner_epoch), now),
+            routing: routing::Routing::new(routing::Config::new(names().collect(), config.owner_epoch), now),
             answers: Answers::default(),
             tables: tables::Tables::new(tables::Config::new(config.owner_epoch), now),
             links: links::Links::new(links::Config::default(), now),
             sync: sync::Sync::new(config.sync.clone(), now),
+            strangers: strangers::Strangers::new(strangers::Config::new(names()), now),
             fleet: fleet::Fleet::new(config.fleet, now),
             flows: Flows::new(config.flows),
             refused: Refused::default(),

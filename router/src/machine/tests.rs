@@ -411,7 +411,11 @@ impl Bench {
                 Output::Answer { token, response } => {
                     answers.insert(token, *response);
                 }
-                Output::Publish { .. } | Output::Commit { .. } | Output::Count { .. } | Output::Fact { .. } => {}
+                Output::Publish { .. }
+                | Output::LookForRegions
+                | Output::Commit { .. }
+                | Output::Count { .. }
+                | Output::Fact { .. } => {}
             }
         }
         answers
