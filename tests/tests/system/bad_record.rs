@@ -79,7 +79,11 @@ fn unknown_and_malformed() -> Result<()> {
     for topic in [&commands, &to_region, &events] {
         for (payload, cause) in malformed {
             let whole = payload.starts_with(b"{");
-            let cause = if whole && *topic == events { "missing field `region`" } else { cause };
+            let cause = if whole && *topic == events {
+                "missing field `region`"
+            } else {
+                cause
+            };
             let what = format!("the dead letter of {:?} on {topic}", String::from_utf8_lossy(payload));
             let place = stranger.wait(&what, &Topic::DeadLetter, |_, letter| {
                 let ours = letter["topic"] == topic.to_string()

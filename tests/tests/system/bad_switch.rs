@@ -163,8 +163,15 @@ fn malformed() -> Result<()> {
     // By its new way, the third time that a switch is announced here.
     wait::until("the switch to come by its new way", DEADLINE, || {
         let lines = log_lines(&world.speaker.process);
-        let announced = lines.iter().filter(|line| line["message"] == "switch announced").count();
-        if announced == 3 { Ok(()) } else { Err(world.speaker.process.last_words()) }
+        let announced = lines
+            .iter()
+            .filter(|line| line["message"] == "switch announced")
+            .count();
+        if announced == 3 {
+            Ok(())
+        } else {
+            Err(world.speaker.process.last_words())
+        }
     })?;
     world.settled()?;
     between.frames.send(CUT_PORT_STATUS.to_vec())?;
