@@ -1,21 +1,22 @@
 //! The loop around the simulated network: sockets, standard input and output, the clock. It decides nothing.
 //!
-//! One thread owns the machine. Each connection has a thread that connects and reads and one that writes; all queues
-//! between them are bounded.
+//! One thread owns the machine. Each try to connect has a thread, which then reads; each connection has one that writes. All
+//! queues between them are bounded.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use skerry_bus::SwitchId;
 
 use super::capture::Capture;
+use super::dialer::Line;
 use super::fabric::{Fabric, Input, Output};
 use super::request::Request;
 use super::switch::ConnId;
@@ -29,8 +30,6 @@ const EVENTS_MAX: usize = 1_024;
 const UNWRITTEN_MAX: usize = 16_384;
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
-/// Time between two tries to reach a controller.
-const RETRY: Duration = Duration::from_millis(500);
 /// How long one try may take.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// Bytes of a line on standard input.
@@ -39,7 +38,8 @@ const LINE_MAX: u64 = 64 * 1024;
 const IDLE: Duration = Duration::from_secs(60);
 
 enum Event {
-    Connected(SwitchId, ConnId, TcpStream),
+    Connected(Line, ConnId, TcpStream),
+    Unreachable(Line),
     Received(ConnId, Bytes),
     Closed(ConnId),
     Line(Vec<u8>),
@@ -55,6 +55,10 @@ struct Writer {
 
 struct Driver {
     fabric: Fabric,
+    controllers: Vec<SocketAddr>,
+    events: SyncSender<Event>,
+    /// Number of the next connection, shared with the threads that make them.
+    next_conn: Arc<AtomicU64>,
     writers: BTreeMap<ConnId, Writer>,
     capture: Option<Capture>,
 }
@@ -67,13 +71,16 @@ pub fn run(topology: &Topology, controllers: &[SocketAddr], capture: Option<&Pat
     let capture = capture.map(|path| {
         Capture::create(path).map_err(|error| Failure::Failed(format!("--capture {}: {error}", path.display())))
     });
+    let (events, inbox) = sync_channel(EVENTS_MAX);
     let mut driver = Driver {
-        fabric: Fabric::new(topology, Instant::now()),
+        fabric: Fabric::new(topology, controllers.len(), Instant::now()),
+        controllers: controllers.to_vec(),
+        events: events.clone(),
+        next_conn: Arc::new(AtomicU64::new(1)),
         writers: BTreeMap::new(),
         capture: capture.transpose()?,
     };
-    let (events, inbox) = sync_channel(EVENTS_MAX);
-    let started = start_threads(topology, controllers, &events);
+    let started = read_stdin(events);
     started.map_err(|error| Failure::Failed(format!("a thread cannot be started: {error}")))?;
     output::line(&ready(topology).to_string())?;
     driver.run(&inbox)
@@ -90,19 +97,8 @@ fn ready(topology: &Topology) -> Value {
     })
 }
 
-fn start_threads(topology: &Topology, controllers: &[SocketAddr], events: &SyncSender<Event>) -> io::Result<()> {
-    static NUMBER: AtomicU64 = AtomicU64::new(1);
-    for switch in topology.switches() {
-        for controller in controllers.iter().copied() {
-            let events = events.clone();
-            let dial = move || dial(switch, controller, &NUMBER, &events);
-            std::thread::Builder::new()
-                .name(format!("s{}-{controller}", switch.0))
-                .spawn(dial)?;
-        }
-    }
-    let events = events.clone();
-    std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
+fn read_stdin(events: SyncSender<Event>) -> io::Result<()> {
+    let read = move || {
         let mut stdin = io::stdin().lock();
         let ended = loop {
             match lines::next(&mut stdin, LINE_MAX) {
@@ -116,33 +112,36 @@ fn start_threads(topology: &Topology, controllers: &[SocketAddr], events: &SyncS
             }
         };
         let _ = events.send(Event::InputEnded(ended));
-    })?;
-    Ok(())
+    };
+    std::thread::Builder::new()
+        .name("stdin".to_owned())
+        .spawn(read)
+        .map(drop)
 }
 
-/// Reaches a controller again and again, and reads what it says. Ends with the machine.
-fn dial(switch: SwitchId, controller: SocketAddr, number: &AtomicU64, events: &SyncSender<Event>) {
-    loop {
-        if let Ok(mut socket) = TcpStream::connect_timeout(&controller, CONNECT_MAX)
-            && let (Ok(()), Ok(ours)) = (socket.set_nodelay(true), socket.try_clone())
-        {
-            let conn = ConnId(number.fetch_add(1, Ordering::Relaxed));
-            if events.send(Event::Connected(switch, conn, ours)).is_err() {
-                return;
-            }
-            let mut buffer = vec![0; READ_BYTES];
-            while let Ok(count @ 1..) = socket.read(&mut buffer) {
-                let bytes = Bytes::copy_from_slice(buffer.get(..count).unwrap_or_default());
-                if events.send(Event::Received(conn, bytes)).is_err() {
-                    return;
-                }
-            }
-            if events.send(Event::Closed(conn)).is_err() {
-                return;
-            }
-        }
-        std::thread::sleep(RETRY);
+/// Tries to reach a controller, and reads what it says until it is gone. Ends with the machine.
+fn dial(line: Line, controller: SocketAddr, next_conn: &AtomicU64, events: &SyncSender<Event>) {
+    let reached = TcpStream::connect_timeout(&controller, CONNECT_MAX);
+    let both = reached.and_then(|socket| {
+        socket.set_nodelay(true)?;
+        Ok((socket.try_clone()?, socket))
+    });
+    let Ok((ours, mut socket)) = both else {
+        let _ = events.send(Event::Unreachable(line));
+        return;
+    };
+    let conn = ConnId(next_conn.fetch_add(1, Ordering::Relaxed));
+    if events.send(Event::Connected(line, conn, ours)).is_err() {
+        return;
     }
+    let mut buffer = vec![0; READ_BYTES];
+    while let Ok(count @ 1..) = socket.read(&mut buffer) {
+        let bytes = Bytes::copy_from_slice(buffer.get(..count).unwrap_or_default());
+        if events.send(Event::Received(conn, bytes)).is_err() {
+            return;
+        }
+    }
+    let _ = events.send(Event::Closed(conn));
 }
 
 impl Driver {
@@ -152,6 +151,7 @@ impl Driver {
                 match output {
                     Output::Write(conn, bytes) => self.write(conn, bytes),
                     Output::Close(conn, reason) => self.close(conn, &reason),
+                    Output::Dial(line) => self.dial(line),
                     Output::Answer(answer) => output::line(&answer.to_string())?,
                     Output::Quit => return Ok(()),
                 }
@@ -178,7 +178,8 @@ impl Driver {
     fn event(&mut self, event: Event) -> Result<bool, Failure> {
         let now = Instant::now();
         match event {
-            Event::Connected(switch, conn, socket) => self.connected(now, switch, conn, socket),
+            Event::Connected(line, conn, socket) => self.connected(now, line, conn, socket),
+            Event::Unreachable(line) => self.fabric.handle_input(now, Input::Unreachable(line)),
             Event::Received(conn, bytes) => {
                 // What comes after hanging up belongs to nobody.
                 if self.writers.contains_key(&conn) {
@@ -203,12 +204,24 @@ impl Driver {
         Ok(false)
     }
 
-    fn connected(&mut self, now: Instant, switch: SwitchId, conn: ConnId, socket: TcpStream) {
+    fn dial(&mut self, line: Line) {
+        let (events, next_conn) = (self.events.clone(), self.next_conn.clone());
+        let Some(controller) = self.controllers.get(line.controller).copied() else {
+            return;
+        };
+        let name = format!("s{}-{controller}", line.switch.0);
+        let work = move || dial(line, controller, &next_conn, &events);
+        if std::thread::Builder::new().name(name).spawn(work).is_err() {
+            self.fabric.handle_input(Instant::now(), Input::Unreachable(line));
+        }
+    }
+
+    fn connected(&mut self, now: Instant, line: Line, conn: ConnId, socket: TcpStream) {
         let (queue, unwritten) = sync_channel::<Bytes>(UNWRITTEN_MAX);
         let ends = (socket.local_addr(), socket.peer_addr(), socket.try_clone());
         let (Ok(local), Ok(peer), Ok(mut out)) = ends else {
-            // It ended before it began; its reader says so too.
-            return;
+            // It ended before it began.
+            return self.fabric.handle_input(now, Input::Unreachable(line));
         };
         let write = move || {
             for bytes in unwritten {
@@ -227,11 +240,11 @@ impl Driver {
             .is_err()
         {
             let _ = socket.shutdown(Shutdown::Both);
-            return;
+            return self.fabric.handle_input(now, Input::Unreachable(line));
         }
         self.keep(|capture| capture.opened(conn, local, peer));
         self.writers.insert(conn, Writer { queue, socket });
-        self.fabric.handle_input(now, Input::Connected(switch, conn));
+        self.fabric.handle_input(now, Input::Connected(line, conn));
     }
 
     fn write(&mut self, conn: ConnId, bytes: Bytes) {

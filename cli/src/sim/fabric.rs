@@ -12,6 +12,7 @@ use skerry_bus::{PortRef, SwitchId};
 use skerry_network::Packet;
 
 use super::cable::{Cable, Carriage, DELAY_MAX, DELAY_MIN, Place};
+use super::dialer::{Dialer, Line};
 use super::host::{Host, LENGTH_MAX, Stream, read_tag};
 use super::request::Request;
 use super::switch::{self, ConnId, Switch};
@@ -24,7 +25,9 @@ const UNDER_WAY_MAX: usize = 100_000;
 #[derive(Debug, Clone)]
 pub enum Input {
     /// A switch reaches a controller.
-    Connected(SwitchId, ConnId),
+    Connected(Line, ConnId),
+    /// A controller is not there.
+    Unreachable(Line),
     /// A controller says something.
     Received(ConnId, Bytes),
     /// A controller is gone.
@@ -40,6 +43,8 @@ pub enum Output {
     Write(ConnId, Bytes),
     /// Hang up, for this reason.
     Close(ConnId, String),
+    /// Try to reach a controller.
+    Dial(Line),
     /// The answer to what was asked last.
     Answer(Value),
     /// End, after everything before it.
@@ -50,6 +55,7 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Fabric {
     switches: BTreeMap<SwitchId, Switch>,
+    dialer: Dialer,
     /// Which switch a connection is of; entries go when it is closed.
     connections: BTreeMap<ConnId, SwitchId>,
     cables: Vec<Cable>,
@@ -64,8 +70,8 @@ pub struct Fabric {
 }
 
 impl Fabric {
-    /// Switches without rules, everything joined.
-    pub fn new(topology: &Topology, now: Instant) -> Fabric {
+    /// Switches without rules, everything joined, and so many controllers for each.
+    pub fn new(topology: &Topology, controllers: usize, now: Instant) -> Fabric {
         let hosts: Vec<(String, Host)> = (1..)
             .zip(&topology.hosts)
             .map(|(number, host)| (host.name.to_owned(), Host::new(now, number, host.peer)))
@@ -92,6 +98,7 @@ impl Fabric {
         };
         Fabric {
             switches: topology.switches().map(|id| (id, Switch::new(id, ports(id)))).collect(),
+            dialer: Dialer::new(topology.switches(), controllers, now),
             connections: BTreeMap::new(),
             at,
             cables,
@@ -107,16 +114,19 @@ impl Fabric {
     pub fn handle_input(&mut self, now: Instant, input: Input) {
         self.handle_timeout(now);
         match input {
-            Input::Connected(switch, conn) => {
-                self.connections.insert(conn, switch);
-                self.tell(now, switch, switch::Input::Connected(conn));
+            Input::Connected(line, conn) => {
+                self.dialer.reached(line, conn);
+                self.connections.insert(conn, line.switch);
+                self.tell(now, line.switch, switch::Input::Connected(conn));
             }
+            Input::Unreachable(line) => self.dialer.unreachable(now, line),
             Input::Received(conn, bytes) => {
                 if let Some(switch) = self.connections.get(&conn).copied() {
                     self.tell(now, switch, switch::Input::Received(conn, bytes));
                 }
             }
             Input::Closed(conn) => {
+                self.dialer.gone(now, conn);
                 if let Some(switch) = self.connections.remove(&conn) {
                     self.tell(now, switch, switch::Input::Closed(conn));
                 }
@@ -153,6 +163,11 @@ impl Fabric {
                     }
                     self.drain(now, id);
                 }
+                Next::Dial => {
+                    self.dialer.handle_timeout(now);
+                    let lines = std::iter::from_fn(|| self.dialer.poll_output());
+                    self.outputs.extend(lines.map(Output::Dial));
+                }
             }
         }
     }
@@ -164,6 +179,7 @@ impl Fabric {
             Next::Arrival => "packet arrives",
             Next::Host(_) => "host sends",
             Next::Switch(_) => "switch",
+            Next::Dial => "controller tried",
         };
         Some((due, why))
     }
@@ -183,7 +199,8 @@ impl Fabric {
         let switch = switches
             .filter_map(|(id, switch)| Some((switch.poll_timeout()?.0, Next::Switch(*id))))
             .min();
-        [arrival, host, switch].into_iter().flatten().min()
+        let dial = self.dialer.poll_timeout().map(|due| (due, Next::Dial));
+        [arrival, host, switch, dial].into_iter().flatten().min()
     }
 
     fn tell(&mut self, now: Instant, id: SwitchId, input: switch::Input) {
@@ -199,6 +216,7 @@ impl Fabric {
                 switch::Output::Write(conn, bytes) => self.outputs.push_back(Output::Write(conn, bytes)),
                 switch::Output::Close(conn, reason) => {
                     self.connections.remove(&conn);
+                    self.dialer.gone(now, conn);
                     self.outputs.push_back(Output::Close(conn, reason));
                 }
                 switch::Output::Packet(port, packet) => {
@@ -353,6 +371,7 @@ enum Next {
     Arrival,
     Host(usize),
     Switch(SwitchId),
+    Dial,
 }
 
 #[cfg(test)]

@@ -19,13 +19,11 @@ impl World {
         let topology = Topology::ring(4, &[MS, 2 * MS, 3 * MS, 4 * MS]).expect("a ring");
         let mut world = World {
             start,
-            fabric: Fabric::new(&topology, start),
+            fabric: Fabric::new(&topology, 0, start),
         };
         for (switch, there, back) in [(1, [10, 1], [1, 10]), (2, [2, 1], [1, 2]), (3, [2, 10], [10, 2])] {
             let conn = ConnId(switch);
-            world
-                .fabric
-                .handle_input(start, Input::Connected(SwitchId(switch), conn));
+            world.fabric.handle_input(start, Input::Connected(line(switch), conn));
             world.say(conn, Body::Hello(Hello::with_versions(&[4])));
             for [from, to] in [there, back] {
                 world.say(conn, Body::FlowMod(forward(from, to)));
@@ -51,6 +49,13 @@ impl World {
             })
             .collect();
         answers.into_iter().next().expect("an answer")
+    }
+}
+
+fn line(switch: u64) -> Line {
+    Line {
+        switch: SwitchId(switch),
+        controller: 0,
     }
 }
 
@@ -172,9 +177,7 @@ fn a_loop_of_rules_ends_nothing_and_a_storm_is_bounded() {
     let mut world = World::new();
     // Every switch sends everything on to the next one: packets go round for ever.
     let conn = ConnId(4);
-    world
-        .fabric
-        .handle_input(world.start, Input::Connected(SwitchId(4), conn));
+    world.fabric.handle_input(world.start, Input::Connected(line(4), conn));
     world.say(conn, Body::Hello(Hello::with_versions(&[4])));
     for (conn, from) in [(3, 2), (4, 2), (1, 2), (1, 10), (2, 2)] {
         world.say(ConnId(conn), Body::FlowMod(forward(from, 1)));
@@ -203,4 +206,30 @@ fn a_loop_of_rules_ends_nothing_and_a_storm_is_bounded() {
         (&status["packets_under_way"], &status["packets_dropped"]),
         (&json!(UNDER_WAY_MAX), &json!(15))
     );
+}
+
+#[test]
+fn a_switch_tries_its_controllers_again_when_they_are_gone() {
+    let start = Instant::now();
+    let topology = Topology::ring(2, &[MS]).expect("a ring");
+    let mut fabric = Fabric::new(&topology, 2, start);
+    let dialed = |fabric: &mut Fabric| {
+        let outputs = std::iter::from_fn(|| fabric.poll_output());
+        outputs.filter(|output| matches!(output, Output::Dial(_))).count()
+    };
+    fabric.handle_timeout(start);
+    assert_eq!(dialed(&mut fabric), 4, "each switch each controller");
+    fabric.handle_input(start, Input::Connected(line(1), ConnId(1)));
+    fabric.handle_input(start, Input::Unreachable(line(2)));
+    let (again, why) = fabric.poll_timeout().expect("it tries again");
+    assert_eq!(why, "controller tried");
+    fabric.handle_timeout(again);
+    assert_eq!(dialed(&mut fabric), 1);
+    // The switch hangs up on what is no hello, and tries again too.
+    let nonsense = Bytes::from_static(&[0; 8]);
+    fabric.handle_input(again, Input::Received(ConnId(1), nonsense));
+    let closed = std::iter::from_fn(|| fabric.poll_output()).any(|output| matches!(output, Output::Close(..)));
+    let (due, _) = fabric.poll_timeout().expect("it tries again");
+    fabric.handle_timeout(due);
+    assert_eq!((closed, dialed(&mut fabric)), (true, 1));
 }

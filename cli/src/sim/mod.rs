@@ -5,6 +5,7 @@
 
 mod cable;
 mod capture;
+mod dialer;
 mod driver;
 mod fabric;
 mod host;
