@@ -13,22 +13,28 @@ pub fn theirs(printed: &str, ours: &Facts) -> Facts {
         .and_then(|tail| tail.split(')').next())
         .unwrap_or_default();
     let mut facts: Facts = vec![("type", kind.clone()), ("xid", xid.to_owned())];
-    let mut words: Vec<&str> = rest.split_whitespace().map(|word| word.trim_end_matches(',')).collect();
+    let words = || rest.split_whitespace().map(|word| word.trim_end_matches(','));
+    // Each word behind the one before it: a count that stands in another's place is not it.
+    let (mut next, mut unread) = (words(), words().collect::<Vec<_>>());
     let mut texts: Vec<(&'static str, String)> = Vec::new();
     for line in rest.lines() {
         rules(&kind, line, &mut texts);
     }
     let mut texts = texts.into_iter();
     for (name, wanted) in &ours[2..] {
-        if *name != "word" {
-            if let Some(text) = texts.next() {
-                facts.push(text);
+        let found = match *name {
+            "word" => next.find(|word| word == wanted),
+            "anywhere" => unread
+                .iter()
+                .position(|word| word == wanted)
+                .map(|at| unread.swap_remove(at)),
+            _ => {
+                facts.extend(texts.next());
+                continue;
             }
-        } else if let Some(at) = words.iter().position(|word| word == wanted) {
-            facts.push(("word", words.swap_remove(at).to_owned()));
-        } else {
-            facts.push(("word", format!("(no such word in {printed:?})")));
-        }
+        };
+        let found = found.map_or_else(|| format!("(no such word there in {printed:?})"), str::to_owned);
+        facts.push((*name, found));
     }
     facts.extend(texts);
     facts

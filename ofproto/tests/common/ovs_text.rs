@@ -1,6 +1,7 @@
 //! What `ovs-ofctl` would print of a message, made from our JSON of it, as a list of facts:
 //! the type, the transaction id, each match as the set of its fields, each list of actions,
-//! and the numbers beside them.
+//! and the numbers beside them. A `word` stands behind the one before it in what is printed;
+//! `anywhere` is a word of a list that Open vSwitch prints in an order of its own.
 
 use serde_json::Value;
 
@@ -29,6 +30,14 @@ fn number(value: &Value) -> u64 {
 
 fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// A list by a number in its elements: queues and ports are printed so. Names of ports are
+/// those of the largest numbers.
+fn in_order<'v>(value: &'v Value, key: &str) -> Vec<&'v Value> {
+    let mut all: Vec<&Value> = list(value).iter().collect();
+    all.sort_by_key(|element| element[key].as_u64().unwrap_or(u64::MAX));
+    all
 }
 
 /// A name without what stands in front of it.
@@ -343,13 +352,13 @@ pub fn ours(message: &Value) -> Facts {
         }
         "OFPT_FLOW_REMOVED" => {
             add("match", match_text(&message["match"]));
-            add("word", format!("duration{}", duration(message)));
-            add("word", format!("pkts{}", number(&message["packet_count"])));
-            add("word", format!("bytes{}", number(&message["byte_count"])));
-            add("word", format!("idle{}", message["idle_timeout"]));
-            add("word", format!("table_id={}", message["table_id"]));
             let reason = tail(&message["reason"], "OFPRR_").to_lowercase();
             add("word", format!("reason={}", reason.trim_end_matches("_timeout")));
+            add("word", format!("table_id={}", message["table_id"]));
+            add("word", format!("duration{}", duration(message)));
+            add("word", format!("idle{}", message["idle_timeout"]));
+            add("word", format!("pkts{}", number(&message["packet_count"])));
+            add("word", format!("bytes{}", number(&message["byte_count"])));
         }
         "OFPT_GROUP_MOD" => {
             add("word", command(&tail(&message["command"], "OFPGC_")));
@@ -384,7 +393,7 @@ pub fn ours(message: &Value) -> Facts {
             if !list(&message["queues"]).is_empty() {
                 add("word", format!("port={}", port(&message["port"])));
             }
-            for queue in list(&message["queues"]) {
+            for queue in in_order(&message["queues"], "queue_id") {
                 add("word", format!("{}:", queue["queue_id"]));
             }
         }
@@ -495,15 +504,15 @@ fn reply(kind: &str, body: &Value, add: &mut impl FnMut(&'static str, String)) {
                     ("rx_errors", "errs"),
                     ("rx_frame_err", "frame"),
                     ("rx_over_err", "over"),
+                    ("rx_crc_err", "crc"),
                     ("tx_packets", "pkts"),
                     ("tx_bytes", "bytes"),
                     ("tx_dropped", "drop"),
                     ("tx_errors", "errs"),
+                    ("collisions", "coll"),
                 ] {
                     add("word", format!("{name}={}", counter(&port[key])));
                 }
-                add("word", format!("crc={}", counter(&port["rx_crc_err"])));
-                add("word", format!("coll={}", counter(&port["collisions"])));
                 add("word", format!("duration={}", duration(port)));
             }
         }
@@ -555,7 +564,7 @@ fn reply(kind: &str, body: &Value, add: &mut impl FnMut(&'static str, String)) {
                 list(&table["properties"])
                     .iter()
                     .flat_map(property_text)
-                    .for_each(|word| add("word", word));
+                    .for_each(|word| add("anywhere", word));
             }
         }
         "GROUP_DESC" => list(body)
@@ -601,7 +610,10 @@ fn reply(kind: &str, body: &Value, add: &mut impl FnMut(&'static str, String)) {
                 add("word", format!("{key}:{}", body[key]));
             }
         }
-        "PORT_DESC" => list(body).iter().flat_map(port_text).for_each(|word| add("word", word)),
+        "PORT_DESC" => in_order(body, "port_no")
+            .into_iter()
+            .flat_map(port_text)
+            .for_each(|word| add("word", word)),
         _ => {}
     }
 }
