@@ -310,6 +310,101 @@ fn stripped_tag(message: &libc::msghdr) -> Option<Tag> {
     None
 }
 
+/// Bytes of a frame that [`departure`] gives at most.
+pub const DEPARTURE_MAX: usize = 128;
+
+/// A socket that tells when frames left by an interface: the kernel stamps them on their way out, before whoever is behind
+/// the interface has woken up. `buffer` is its room in bytes.
+///
+/// # Errors
+/// As [`receiving_socket`].
+pub fn departures_socket(interface: &str, buffer: i32) -> io::Result<OwnedFd> {
+    let instruction = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf,
+        k,
+    };
+    let packet_type = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE) as u32;
+    // Only outgoing frames, and only their beginning.
+    let mut program = [
+        instruction(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, 0, packet_type),
+        instruction(
+            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+            0,
+            1,
+            u32::from(libc::PACKET_OUTGOING),
+        ),
+        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, DEPARTURE_MAX as u32),
+        instruction(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+    ];
+    let filter = libc::sock_fprog {
+        len: program.len() as u16,
+        filter: program.as_mut_ptr(),
+    };
+    let socket = packet_socket(interface, libc::ETH_P_ALL as u16)?;
+    let fd = socket.as_raw_fd();
+    let _ = set_option(fd, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, 0);
+    set_option(fd, libc::SOL_PACKET, libc::PACKET_AUXDATA, 0)?;
+    set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, buffer)?;
+    set_option(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
+    let size = size_of::<libc::sock_fprog>() as libc::socklen_t;
+    // SAFETY: the program and its length are valid for the call, which copies them.
+    check(unsafe {
+        libc::setsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            (&raw const filter).cast(),
+            size,
+        )
+    })?;
+    Ok(socket)
+}
+
+/// The next frame that left: how many of its first bytes are in `frame`, and the nanoseconds since then. `None`: there is
+/// none now.
+///
+/// # Errors
+/// The interface went down or away.
+pub fn departure(socket: &OwnedFd, frame: &mut [u8; DEPARTURE_MAX]) -> io::Result<Option<(usize, u64)>> {
+    // SAFETY: all-zero values of these are valid.
+    let (mut message, mut now): (libc::msghdr, libc::timespec) = unsafe { (zeroed(), zeroed()) };
+    let mut control = Control([0; 128]);
+    let mut part = libc::iovec {
+        iov_base: frame.as_mut_ptr().cast(),
+        iov_len: frame.len(),
+    };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = control.0.len();
+    // SAFETY: every pointer in `message` points to a live buffer of the length given beside it.
+    let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) };
+    if length < 0 {
+        let error = io::Error::last_os_error();
+        return if error.kind() == io::ErrorKind::WouldBlock {
+            Ok(None)
+        } else {
+            Err(error)
+        };
+    }
+    // The stamp is of the wall clock, so its age is taken by it; a clock that was set in between gives nonsense, which the
+    // caller tells by its size.
+    // SAFETY: `now` is a valid timespec to write to.
+    unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &raw mut now) };
+    // SAFETY: recvmsg filled the header and its control buffer, which are both alive.
+    let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
+    // SAFETY: only followed when not null: it points to a header inside the control buffer.
+    if header.is_null() || unsafe { (*header).cmsg_type } != libc::SCM_TIMESTAMPNS {
+        return Ok(Some((length as usize, u64::MAX)));
+    }
+    // SAFETY: the kernel put a timespec behind this header.
+    let at: libc::timespec = unsafe { libc::CMSG_DATA(header).cast::<libc::timespec>().read_unaligned() };
+    let age = (now.tv_sec - at.tv_sec) * 1_000_000_000 + (now.tv_nsec - at.tv_nsec);
+    Ok(Some((length as usize, u64::try_from(age).unwrap_or(u64::MAX))))
+}
+
 /// Gives the packet sockets of another process more room, and says how many there were.
 ///
 /// Open vSwitch leaves them at the kernel's default, about 250 small frames: any pause of

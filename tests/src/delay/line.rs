@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -53,9 +53,34 @@ pub struct Line {
     log: Arc<OnceLock<SyncSender<Crossing>>>,
 }
 
+/// Room for the kernel's stamps of frames, as much as for the frames themselves.
+const STAMPS_BUFFER: i32 = 8 << 20;
+
+/// A stamp older than this is not believed: no thread under SCHED_FIFO sleeps longer, and the clock may have been set.
+const STAMP_AGE_MAX_NS: u64 = 20_000_000;
+
+/// When frames left the switch, by the kernel's stamps: its thread gets them some ten microseconds later.
+struct Departures(Option<OwnedFd>);
+
+impl Departures {
+    /// When this frame, just read, left; `now_ns` if nothing better is known.
+    fn of(&self, frame: &[u8], now_ns: u64) -> u64 {
+        let Some(socket) = &self.0 else { return now_ns };
+        let mut seen = [0; sys::DEPARTURE_MAX];
+        // The stamps are in the order of the frames; those of frames that the device dropped are passed over.
+        while let Ok(Some((length, age_ns))) = sys::departure(socket, &mut seen) {
+            if frame.starts_with(&seen[..length]) && age_ns <= STAMP_AGE_MAX_NS {
+                return sys::monotonic_ns() - age_ns;
+            }
+        }
+        now_ns
+    }
+}
+
 /// One TAP device and the direction that begins at it.
 struct Device {
     tap: File,
+    departures: Departures,
     delay_us: AtomicU64,
     cut: AtomicBool,
     record: Mutex<Record>,
@@ -118,6 +143,8 @@ impl Device {
         );
         Ok(Device {
             tap,
+            // Where the kernel gives no stamps, a frame is late by as long as its thread takes to wake up.
+            departures: Departures(sys::departures_socket(name, STAMPS_BUFFER).ok()),
             delay_us: AtomicU64::new(delay_us),
             cut: AtomicBool::new(false),
             record: Mutex::default(),
@@ -336,7 +363,8 @@ fn forward(
                 continue;
             }
             let delay_ns = from.delay_us.load(Relaxed) * 1_000;
-            if !queue.push(sys::monotonic_ns(), delay_ns, buffer[..length].to_vec()) {
+            let left_ns = from.departures.of(&buffer[..length], sys::monotonic_ns());
+            if !queue.push(left_ns, delay_ns, buffer[..length].to_vec()) {
                 from.record().stats.dropped_full += 1;
             }
         }

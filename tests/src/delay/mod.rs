@@ -60,11 +60,11 @@ pub struct DirectionStats {
     pub dropped_refused: u64,
     /// Discovery packets forwarded but not logged, because the log could not keep up.
     pub unlogged: u64,
-    /// Shortest time from received to written.
+    /// Shortest time from leaving the switch to written.
     pub min_ns: u64,
     /// Median of the latest frames (`line::RECORDED_MAX`).
     pub median_ns: u64,
-    /// Longest time from received to written.
+    /// Longest time from leaving the switch to written.
     pub max_ns: u64,
 }
 
@@ -86,7 +86,7 @@ pub struct Crossing {
     pub a_to_b: bool,
     /// UDP destination: 61231 on its way out, 61232 turned back.
     pub udp_port: u16,
-    /// Read from the near device, nanoseconds of the monotonic clock.
+    /// When it left the near switch, nanoseconds of the monotonic clock.
     pub received_ns: u64,
     /// Written to the far device, on the same clock.
     pub written_ns: u64,

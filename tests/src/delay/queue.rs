@@ -9,7 +9,7 @@ pub const FRAMES_MAX: usize = 16_384;
 /// A frame under way.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// When it was received, in nanoseconds.
+    /// When it left the near switch, in nanoseconds.
     pub received_ns: u64,
     /// When it leaves.
     pub due_ns: u64,
