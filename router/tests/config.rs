@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use skerry_io::config::{Settings, load};
+use skerry_io::kafka::KafkaSettings;
 use skerry_router::config::RouterConfig;
 
 fn etc(name: &str) -> PathBuf {
@@ -18,9 +19,14 @@ fn read(name: &str) -> RouterConfig {
 #[test]
 fn the_commented_file_shows_every_default() {
     let file = read("router.toml");
-    let mut expected = RouterConfig::default();
-    expected.regions = vec!["east".into(), "west".into()];
-    expected.kafka.bootstrap = "127.0.0.1:9092".into();
+    let expected = RouterConfig {
+        regions: vec!["east".into(), "west".into()],
+        kafka: KafkaSettings {
+            bootstrap: "127.0.0.1:9092".into(),
+            ..KafkaSettings::default()
+        },
+        ..RouterConfig::default()
+    };
     assert_eq!(file, expected);
     // Every key of the program is in the file.
     let text = std::fs::read_to_string(etc("router.toml")).expect("the file is there");

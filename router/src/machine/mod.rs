@@ -287,6 +287,8 @@ impl Router {
             .iter()
             .filter_map(|(id, s)| Some((*id, ports_of(s)?)))
             .collect();
+        let known = self.presence.switches().keys();
+        let unheard = known.filter(|id| !ports.contains_key(id)).copied().collect();
         let reachable = self
             .active
             .iter()
@@ -296,6 +298,7 @@ impl Router {
         flows::NetworkView {
             links,
             ports,
+            unheard,
             reachable,
         }
     }

@@ -789,3 +789,21 @@ fn a_restarted_router_goes_on_where_it_stopped() {
     // And nothing was sent twice with another meaning: terms and bases were checked by the bench.
     assert!(bench.switches.values().all(|s| s.generation > Generation(0)));
 }
+
+#[test]
+fn right_after_a_restart_no_endpoint_is_judged_before_its_switch_was_told() {
+    let mut bench = Bench::new();
+    let answer = bench.put_flow("f1", body());
+    bench.ended(&answer);
+    let mut second = body();
+    second["source"]["vlan_id"] = json!(101);
+    second["destination"]["vlan_id"] = json!(201);
+    bench.restart();
+    let answer = bench.put_flow("f2", second.clone());
+    assert_eq!(answer.status, 409, "{answer:?}");
+    let detail = answer.body["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("since the router started"), "{detail}");
+    bench.run(Duration::from_secs(2));
+    let answer = bench.put_flow("f2", second);
+    assert_eq!(bench.ended(&answer).state, OperationState::Done);
+}

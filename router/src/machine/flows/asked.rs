@@ -180,6 +180,7 @@ impl Flows {
 
     fn put_flow(&mut self, network: &NetworkView, id: &FlowId, request: &FlowRequest) -> Result<Change, ApiResponse> {
         let around = self.around(network);
+        heard(network, [request.source.switch_id, request.destination.switch_id])?;
         let errors = skerry_network::validate_flow(id, request, &around.surroundings(network));
         if !errors.is_empty() {
             return Err(ApiResponse::invalid(errors));
@@ -246,6 +247,7 @@ impl Flows {
             return Err(no_flow(id));
         };
         let around = self.around(network);
+        heard(network, [request.sink_endpoint.switch_id])?;
         let errors = skerry_network::validate_mirror(&entry.place.placed.flow, request, &around.surroundings(network));
         if !errors.is_empty() {
             return Err(ApiResponse::invalid(errors));
@@ -263,6 +265,7 @@ impl Flows {
             return Err(no_flow(id));
         };
         let around = self.around(network);
+        heard(network, [request.sink_endpoint.switch_id])?;
         let errors = skerry_network::validate_join(&entry.place.placed.flow, request, &around.surroundings(network));
         if !errors.is_empty() {
             return Err(ApiResponse::invalid(errors));
@@ -540,6 +543,17 @@ fn find(network: &NetworkView, flow: &Flow, current: Option<&Route>) -> Result<(
             Ok((found.route, found.backup || late))
         }
         Err(failure) => Err(ApiResponse::problem(422, "no-path", &failure.to_string(), Vec::new())),
+    }
+}
+
+/// Right after a start the ports of a switch are not told yet: then nothing can be said about an endpoint there.
+fn heard(network: &NetworkView, switches: impl IntoIterator<Item = SwitchId>) -> Result<(), ApiResponse> {
+    match switches.into_iter().find(|s| network.unheard.contains(s)) {
+        None => Ok(()),
+        Some(switch) => {
+            let detail = format!("no region has told of the ports of switch {switch} since the router started");
+            Err(ApiResponse::problem(409, "switch-not-reachable", &detail, Vec::new()))
+        }
     }
 }
 

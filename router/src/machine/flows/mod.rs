@@ -67,6 +67,8 @@ pub struct NetworkView {
     pub links: Vec<LinkSight>,
     /// Ports of all switches that are known.
     pub ports: BTreeMap<SwitchId, BTreeSet<PortNo>>,
+    /// Switches that are remembered, and of which no region has told since this start.
+    pub unheard: BTreeSet<SwitchId>,
     /// Switches that can be commanded now.
     pub reachable: BTreeSet<SwitchId>,
 }
