@@ -145,6 +145,10 @@ fn unconfigured_region() -> Result<()> {
             Err(world.router.process.last_words())
         }
     })?;
+    let ignored = world
+        .daemons
+        .metric(&world.router, "skerry_router_events_ignored_total", "UnknownRegion")?;
+    ensure!(ignored >= 1.0, "{ignored} were counted");
     let regions: Vec<Value> = world.rest.get("/v2/regions")?;
     ensure!(regions.len() == 1, "{regions:?}");
     let now: Value = world.rest.get("/v2/switches")?;

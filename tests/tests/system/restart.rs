@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use skerry_bus::api::{FlowView, SwitchView};
+use skerry_bus::api::{FlowView, OperationState, OperationView, SwitchView};
 use skerry_bus::service::FlowStatus;
 use skerry_tests::daemons::{ANY_PORT, Daemon, Daemons};
 use skerry_tests::lab::Lab;
@@ -18,7 +18,7 @@ use skerry_tests::wait::{self, DEADLINE};
 use skerry_tests::wire::{Moment, Wire, kind, now};
 
 use crate::Need::{Capture, Ovs, Root, Tap};
-use crate::world::{endpoint, flow, settled, switch_id, unharmed};
+use crate::world::{World, endpoint, flow, settled, switch_id, unharmed};
 use crate::{PREFIX, Test};
 
 pub const TESTS: &[Test] = &[
@@ -36,6 +36,16 @@ pub const TESTS: &[Test] = &[
         "restart::kafka_goes_and_comes_back_elsewhere_and_empty",
         &[Root, Ovs, Tap, Capture],
         kafka,
+    ),
+    Test(
+        "restart::a_flow_that_is_asked_for_while_kafka_is_away_stands_when_it_is_back",
+        &[Ovs],
+        asked_while_away,
+    ),
+    Test(
+        "restart::an_operation_that_a_killed_router_left_ends_and_leaves_nothing_half_done",
+        &[Ovs],
+        left_behind,
     ),
 ];
 
@@ -230,19 +240,21 @@ fn speaker() -> Result<()> {
     used.goes_on()
 }
 
+/// Waits until the router says that it reaches Kafka, or that it does not.
+fn reached(rest: &Rest, wanted: bool) -> Result<()> {
+    wait::until(&format!("kafka: {wanted}"), DEADLINE, || {
+        let status: Value = rest.get("/v2/status").map_err(|e| format!("{e:#}"))?;
+        if status["kafka"] == wanted {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
+    })
+}
+
 fn kafka() -> Result<()> {
     let mut used = Used::new()?;
     used.broker.kill()?;
-    let reached = |rest: &Rest, wanted: bool| {
-        wait::until(&format!("kafka: {wanted}"), DEADLINE, || {
-            let status: Value = rest.get("/v2/status").map_err(|e| format!("{e:#}"))?;
-            if status["kafka"] == wanted {
-                Ok(())
-            } else {
-                Err(status.to_string())
-            }
-        })
-    };
     reached(&used.rest, false)?;
     // What does not need Kafka is answered, and nobody is judged by a silence that nobody can break.
     let switches = used.switches()?;
@@ -261,4 +273,73 @@ fn kafka() -> Result<()> {
     used.broker = used.daemons.broker()?;
     reached(&used.rest, true)?;
     used.goes_on()
+}
+
+/// A flow over the whole line, and the operation that creates it.
+fn ask_for_a_flow(world: &World) -> Result<OperationView> {
+    let body = json!({ "source": endpoint(1, 10, 100), "destination": endpoint(3, 10, 200) });
+    let (status, answer) = world.rest.write("PUT", &format!("/v2/flows/{FLOW}"), Some(&body))?;
+    ensure!(status == 202, "{status} {answer}");
+    Ok(serde_json::from_value(answer)?)
+}
+
+/// The flow is deleted and the switches have again what they had.
+fn deleted(world: &World, empty: &[String]) -> Result<()> {
+    world.rest.done("DELETE", &format!("/v2/flows/{FLOW}"), None)?;
+    ensure!(world.dump()? == empty, "{:#?}\nwas\n{empty:#?}", world.dump()?);
+    world.unharmed()
+}
+
+fn asked_while_away() -> Result<()> {
+    let mut world = World::new(3)?;
+    let empty = world.dump()?;
+    world.broker.kill()?;
+    reached(&world.rest, false)?;
+    let started = ask_for_a_flow(&world)?;
+    ensure!(!started.state.is_terminal(), "{started:?}");
+    world.broker = world.daemons.broker()?;
+    let ended = world.rest.operation(started.operation_id)?;
+    ensure!(ended.state == OperationState::Done, "{ended:?}");
+    ensure!(
+        flow(&world.rest, FLOW)?.status == FlowStatus::Up,
+        "{:?}",
+        flow(&world.rest, FLOW)?
+    );
+    ensure!(world.dump()? != empty, "the flow is nowhere");
+    deleted(&world, &empty)
+}
+
+fn left_behind() -> Result<()> {
+    let mut world = World::new(3)?;
+    let empty = world.dump()?;
+    // A speaker that does nothing now: the operation cannot end before the router does.
+    world.speaker.process.signal(libc::SIGSTOP)?;
+    let started = ask_for_a_flow(&world)?;
+    world.router.process.kill()?;
+    world.router = world.daemons.router(&[crate::world::REGION], ANY_PORT, "")?;
+    world.rest = world.daemons.rest(&world.router);
+    world.speaker.process.signal(libc::SIGCONT)?;
+    let ended = world.rest.operation(started.operation_id)?;
+    world.settled()?;
+    match ended.state {
+        OperationState::Done => {
+            ensure!(
+                flow(&world.rest, FLOW)?.status == FlowStatus::Up,
+                "{:?}",
+                flow(&world.rest, FLOW)?
+            );
+        }
+        _ => {
+            ensure!(!ended.error.is_empty(), "it failed without a cause: {ended:?}");
+            ensure!(
+                world.dump()? == empty,
+                "half done: {:#?}\nwas\n{empty:#?}",
+                world.dump()?
+            );
+            let again = ask_for_a_flow(&world)?;
+            let again = world.rest.operation(again.operation_id)?;
+            ensure!(again.state == OperationState::Done, "{again:?}");
+        }
+    }
+    deleted(&world, &empty)
 }

@@ -37,7 +37,6 @@ pub struct World {
     pub broker: Process,
     pub ovs: Ovs,
     pub daemons: Daemons,
-    pub lab: Lab,
     bridges: u64,
 }
 
@@ -72,7 +71,6 @@ impl World {
             broker,
             ovs,
             daemons,
-            lab,
             bridges,
         })
     }
@@ -156,6 +154,7 @@ pub fn settled(rest: &Rest, switches: usize, links: usize) -> Result<()> {
         let views: Vec<SwitchView> = rest.get("/v2/switches").map_err(|e| format!("{e:#}"))?;
         let good = |s: &&SwitchView| {
             s.state == "connected"
+                && !s.ports.is_empty()
                 && s.active_region.is_some()
                 && s.generation_wanted > 0
                 && s.generation_applied == s.generation_wanted
