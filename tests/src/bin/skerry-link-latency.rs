@@ -111,7 +111,7 @@ fn consumer(world: &World) -> Result<Consumer> {
         group: "skerry-bench".into(),
         topics,
     };
-    Ok(world.lab.within("control", || Consumer::start(&settings, reading))??)
+    world.lab.within("control", || Consumer::start(&settings, reading))?
 }
 
 fn figure(event: ConsumerEvent) -> Option<Figure> {
