@@ -59,6 +59,9 @@ const LATER: usize = 20;
 /// Age of a packet that is too old for certain (`FRESH_MAX_MS` of the speaker, and more).
 const OLD: Duration = Duration::from_secs(3);
 
+/// Over which link, from its first end to its second or back, with which UDP port.
+type Crossed = (String, bool, u16);
+
 struct World {
     rest: Rest,
     speaker: Daemon,
@@ -157,8 +160,8 @@ impl World {
             .map(drop)
     }
 
-    /// How often each packet crossed what, by payload: the link, the direction, the UDP port.
-    fn crossings(&self) -> Result<BTreeMap<String, Vec<(String, bool, u16)>>> {
+    /// How often each packet crossed what, by payload.
+    fn crossings(&self) -> Result<BTreeMap<String, Vec<Crossed>>> {
         let mut all: BTreeMap<String, Vec<_>> = BTreeMap::new();
         for log in &self.logs {
             for Crossing {
