@@ -9,6 +9,10 @@ use skerry_bus::{PortNo, PortRef, SwitchId};
 
 use crate::timers::Timers;
 
+/// A second schedule begins by this part of its interval later. Phases are an interval cut in halves again and again, which a
+/// third never meets: the packets of both find a switch alike, none just woken by another.
+pub(crate) const APART: u32 = 3;
+
 /// The schedule of all ports that are probed.
 #[derive(Debug)]
 pub(crate) struct Schedule {
@@ -134,6 +138,35 @@ mod tests {
         }
         assert_eq!(per_tenth.iter().sum::<i32>(), 100);
         assert!(per_tenth.iter().all(|n| (8..=12).contains(n)), "{per_tenth:?}");
+    }
+
+    #[test]
+    fn packets_of_a_second_schedule_leave_apart_from_all_others() {
+        let t0 = Instant::now();
+        let second = Duration::from_secs(1);
+        for interval in [second, Duration::from_millis(300)] {
+            let mut schedules = [Schedule::new(interval, t0), Schedule::new(second, t0 + second / APART)];
+            for n in 0..4 {
+                schedules[0].add(t0, port(10 * n + 1));
+                schedules[0].add(t0, port(10 * n + 2));
+                schedules[1].add(t0, port(10 * n));
+            }
+            let mut last: Option<(Instant, usize)> = None;
+            let end = t0 + 60 * second;
+            while let Some((at, which)) = (0..2).filter_map(|n| Some((schedules[n].next()?, n))).min()
+                && at < end
+            {
+                schedules[which].pop_due(at).expect("due");
+                // At first all of them leave at once.
+                if let Some((before, other)) = last
+                    && before > t0 + 3 * second
+                    && which + other > 0
+                {
+                    assert!(at - before > Duration::from_millis(3), "{:?}", at - before);
+                }
+                last = Some((at, which));
+            }
+        }
     }
 
     #[test]

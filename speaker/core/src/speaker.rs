@@ -13,7 +13,7 @@ use skerry_bus::{BrokerClock, CorrelationId, SwitchId, Term};
 
 use crate::clock::Clock;
 use crate::connection::Connection;
-use crate::discovery::Schedule;
+use crate::discovery::{APART, Schedule};
 use crate::fact::{CloseReason, Counter, Fact};
 use crate::io::{Config, ConnId, Input, Output};
 use crate::job::Jobs;
@@ -24,10 +24,6 @@ use crate::offsets::Offsets;
 use crate::publish::{Owed, Publisher};
 use crate::role::RoleKeeper;
 use crate::timers::Timers;
-
-/// Part of the interval by which control channel packets are late. The phases of a schedule are its interval cut in halves
-/// again and again, which a third never meets: these packets then find a switch as idle as discovery packets find it.
-const CONTROL_OFFSET: u32 = 3;
 
 /// One speaker. See the crate's head for the parts it is made of.
 #[derive(Debug)]
@@ -108,7 +104,7 @@ impl Speaker {
             challenge_timers: Timers::new(),
             digest_timers: Timers::new(),
             schedule: Schedule::new(config.discovery, now),
-            control_schedule: Schedule::new(config.control_rtt, now + config.control_rtt / CONTROL_OFFSET),
+            control_schedule: Schedule::new(config.control_rtt, now + config.control_rtt / APART),
             links: Links::new(config.discovery),
             latencies: Latencies::new(),
             nonce: 0,
