@@ -125,7 +125,7 @@ mod tests {
         });
         assert_eq!(
             sentence(&event),
-            "1970-01-01 00:00:00.001  link_changed link=a-b reason=\"port down\" to=down"
+            "1970-01-01 00:00:00.001  link_changed link=a-b to=down reason=\"port down\""
         );
         assert_eq!(
             sentence(&serde_json::json!({"event": {"kind": "new", "x": [1]}})),
