@@ -151,12 +151,18 @@ impl Process {
         }
     }
 
-    /// Ends it at once, by SIGKILL.
+    /// Ends it at once, by SIGKILL, with whatever it started: a program that is killed cannot end its own children.
     ///
     /// # Errors
     /// It does not end (it hangs in the kernel).
     pub fn kill(&self) -> Result<ExitStatus> {
-        let _ = self.signal(libc::SIGKILL);
+        {
+            // Under the lock nobody reaps it, so the group is still the one it leads.
+            let mut child = self.child();
+            if child.try_wait()?.is_none() {
+                let _ = sys::kill_group(self.0.pid, libc::SIGKILL);
+            }
+        }
         match self.wait(crate::wait::DEADLINE)? {
             Some(status) => Ok(status),
             None => bail!("{} (pid {}) does not end by SIGKILL", self.0.label, self.0.pid),

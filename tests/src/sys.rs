@@ -93,6 +93,18 @@ pub fn kill(pid: u32, signal: i32) -> io::Result<()> {
     check(unsafe { libc::kill(pid, signal) }).map(drop)
 }
 
+/// Sends a signal to the process group that a child of ours leads: it and what it started.
+///
+/// # Errors
+/// No such group, or no permission.
+pub fn kill_group(leader: u32, signal: i32) -> io::Result<()> {
+    // A group of 0 or 1 would be our own or everybody.
+    let leader = i32::try_from(leader).ok().filter(|leader| *leader > 1);
+    let leader = leader.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    // SAFETY: kill reads no memory.
+    check(unsafe { libc::kill(-leader, signal) }).map(drop)
+}
+
 /// A descriptor that becomes readable when the process ends.
 ///
 /// # Errors

@@ -303,12 +303,21 @@ fn a_stopped_and_a_stubborn_child_end_too() -> Result<()> {
     let stopped = lab.spawn(None, "stopped", command)?;
     stopped.signal(libc::SIGSTOP)?;
     let mut command = Command::new("sh");
-    command.args(["-c", "trap '' TERM; echo ready; while :; do sleep 1000; done"]);
+    command.args(["-c", "trap '' TERM; sleep 1000 & echo $!; while :; do wait; done"]);
     let stubborn = lab.spawn_piped(None, "stubborn", command)?;
-    let mut ready = String::new();
-    BufReader::new(stubborn.take_stdout().context("no output")?).read_line(&mut ready)?;
+    let mut grandchild = String::new();
+    BufReader::new(stubborn.take_stdout().context("no output")?).read_line(&mut grandchild)?;
     let status = stubborn.end(Duration::from_millis(200))?;
     ensure!(!status.success() && !stubborn.is_running(), "{status}");
+    // What it had started would hold our output open for a long time.
+    let grandchild = std::path::Path::new("/proc").join(grandchild.trim()).join("cmdline");
+    skerry_tests::wait::until("the end of the grandchild", skerry_tests::wait::DEADLINE, || {
+        // A process that nobody reaped yet has no command line any more.
+        match std::fs::read(&grandchild) {
+            Ok(line) if !line.is_empty() => Err(format!("{} runs", grandchild.display())),
+            _ => Ok(()),
+        }
+    })?;
     lab.teardown()?;
     ensure!(!stopped.is_running(), "the stopped child runs");
     ensure!(
