@@ -151,6 +151,8 @@ pub fn add_bridge(ovs: &Ovs, number: u64, of: u64) -> Result<()> {
 /// Waits until so many switches are active and have what they need, and so many links are up.
 pub fn settled(rest: &Rest, switches: usize, links: usize) -> Result<()> {
     wait::until(&format!("{switches} switches and {links} links"), DEADLINE, || {
+        // First the links: with a new one, switches need something more.
+        let seen: Vec<LinkView> = rest.get("/v2/links").map_err(|e| format!("{e:#}"))?;
         let views: Vec<SwitchView> = rest.get("/v2/switches").map_err(|e| format!("{e:#}"))?;
         let good = |s: &&SwitchView| {
             s.state == "connected"
@@ -160,7 +162,6 @@ pub fn settled(rest: &Rest, switches: usize, links: usize) -> Result<()> {
                 && s.generation_applied == s.generation_wanted
         };
         let active = views.iter().filter(good).count();
-        let seen: Vec<LinkView> = rest.get("/v2/links").map_err(|e| format!("{e:#}"))?;
         let up = seen.iter().filter(|l| l.state == LinkStatus::Up).count();
         if active == switches && up == links {
             return Ok(());
