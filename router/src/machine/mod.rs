@@ -124,6 +124,9 @@ impl Router {
                         }
                         .to_owned(),
                     );
+                    if up {
+                        self.tables.handle_input(now, tables::Input::BusBack);
+                    }
                 }
                 self.presence.handle_input(now, presence::Input::Bus { up });
                 self.strangers.handle_input(now, strangers::Input::Bus { up });

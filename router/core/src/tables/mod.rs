@@ -96,6 +96,8 @@ pub enum Input {
     Event(Box<RegionEvent>),
     /// The broker's clock. Nothing is sent before it is known.
     Clock(BrokerClock),
+    /// The bus is back: what was sent and not answered may be gone, and is sent again.
+    BusBack,
     /// Our owner epoch from now on.
     Owner(u64),
 }
@@ -237,6 +239,11 @@ impl Tables {
                     for switch in self.tables.keys().copied().collect::<Vec<_>>() {
                         self.touch(now, switch, |t, w| t.handle_timeout(w));
                     }
+                }
+            }
+            Input::BusBack => {
+                for switch in self.tables.keys().copied().collect::<Vec<_>>() {
+                    self.touch(now, switch, Table::bus_back);
                 }
             }
             Input::Owner(owner_epoch) => self.config.owner_epoch = owner_epoch,

@@ -273,6 +273,15 @@ impl Table {
         self.proceed(w);
     }
 
+    /// What waits for an answer is sent again, whole: whoever had it already has nothing to do. No failure is counted.
+    pub(super) fn bus_back(&mut self, w: &mut World) {
+        if let State::Sent { .. } = self.state {
+            self.held = None;
+            self.state = State::Settled;
+            self.proceed(w);
+        }
+    }
+
     /// A region answered one of our commands.
     pub(super) fn answered(&mut self, w: &mut World, region: &Region, id: &CorrelationId, result: &CommandResult) {
         let State::Sent {

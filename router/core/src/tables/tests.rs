@@ -451,6 +451,33 @@ fn edits_of_a_switch_that_does_not_answer_are_limited() {
 }
 
 #[test]
+fn what_was_sent_while_the_bus_was_away_is_sent_again_when_it_is_back() {
+    let mut rig = Rig::new();
+    rig.active(Some("east"), 1);
+    rig.own("a", meters(&[(1, 1)]));
+    rig.told();
+    rig.applied();
+    rig.told();
+    // Nothing waits: nothing is sent.
+    rig.give(Input::BusBack);
+    assert_eq!(rig.told(), NOTHING);
+    rig.own("b", meters(&[(2, 1)]));
+    assert_eq!(rig.state(), "sent");
+    rig.told();
+    let lost = rig.last.clone();
+    rig.run(500);
+    rig.give(Input::BusBack);
+    assert_eq!(rig.told(), ["east/1: 2 whole [1, 2]"]);
+    // An answer to the first, should it have arrived after all, is nobody's.
+    let second = std::mem::replace(&mut rig.last, lost);
+    rig.applied();
+    assert_eq!((rig.told(), rig.state()), (Vec::new(), "sent"));
+    rig.last = second;
+    rig.applied();
+    assert_eq!(rig.told(), ["applied 2"]);
+}
+
+#[test]
 fn a_generation_is_larger_than_any_before_the_restart() {
     let mut rig = Rig::new();
     rig.give(Input::Restored {
