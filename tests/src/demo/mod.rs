@@ -19,7 +19,7 @@ mod world;
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 pub use summary::Summary;
 pub use world::{PREFIX, World};
@@ -70,6 +70,19 @@ const STEPS: &[Step] = &[
     ("sla", "a link becomes slow: the flow goes another way", sla::step),
     ("clean", "the flows go, and nothing of them stays", clean::step),
 ];
+
+/// Go through some steps of the scenario (by name, in the scenario's order) in a world of real switches.
+///
+/// # Errors
+/// The world could not be built, or a step was not as it should be.
+pub fn steps(names: &[&str], summary_path: &Path) -> Result<()> {
+    let mut summary = Summary::new(summary_path)?;
+    let mut world = World::build()?;
+    for (name, _, step) in STEPS.iter().filter(|(name, ..)| names.contains(name)) {
+        step(&mut world, &mut summary).with_context(|| format!("step {name}"))?;
+    }
+    Ok(())
+}
 
 /// Build the world (of simulated switches, if that is asked), go through the scenario, write the summary. `stay` is
 /// called with the world when all was good.

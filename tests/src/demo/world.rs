@@ -278,7 +278,7 @@ fn draw_delays() -> BTreeMap<&'static str, [Duration; 2]> {
         state % below
     };
     // One from each quarter of the range, so that they differ by more than what is measured can be off.
-    let mut quarters: Vec<u64> = (0..4).map(|q| 2_000 + q * 4_500 + draw(3_000)).collect();
+    let mut quarters: Vec<u64> = (0..4).map(|q| 4_000 + q * 4_000 + draw(3_000)).collect();
     for at in (1..quarters.len()).rev() {
         quarters.swap(at, draw(at as u64 + 1) as usize);
     }

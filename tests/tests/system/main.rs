@@ -15,6 +15,7 @@ mod ovs;
 mod packets;
 mod restart;
 mod ring;
+mod scenario;
 mod sim;
 mod turn;
 mod wire;
@@ -93,6 +94,7 @@ fn main() {
         bad_config::TESTS,
         bad_record::TESTS,
         restart::TESTS,
+        scenario::TESTS,
     ];
     let trials = suites.into_iter().flatten().map(|Test(name, needs, run)| {
         let lacking = needs.iter().find_map(|need| need.lacking());
