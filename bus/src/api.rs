@@ -287,6 +287,9 @@ pub struct SwitchView {
     /// Why the last apply did not succeed, if it did not.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub apply_error: String,
+    /// Which region it left last and why, such as a frame that could not be read; empty if it never did.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub last_left: String,
 }
 
 /// A refused connection: `GET /v2/switches/refused`.

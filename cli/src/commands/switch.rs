@@ -100,6 +100,7 @@ fn show(switch: SwitchId, router: &Router, out: &Output) -> Result<(), Failure> 
             ),
             ("term", s.term.to_string()),
             ("applied", applied(&s)),
+            ("last left", s.last_left.clone()),
             ("manufacturer", s.description.manufacturer.clone()),
             ("hardware", s.description.hardware.clone()),
             ("software", s.description.software.clone()),

@@ -48,6 +48,10 @@ impl Router {
                 });
                 self.publish(Topic::StatePresence, switch.to_string(), Vec::new());
                 self.active.remove(&switch);
+                self.served.remove(&switch);
+                self.unserved.remove(&switch);
+                self.apply_errors.remove(&switch);
+                self.left.remove(&switch);
             }
             P::RegionChanged { region, live } => {
                 self.live.insert(region.clone(), live);
@@ -122,6 +126,9 @@ impl Router {
 
     pub(super) fn on_event(&mut self, now: Instant, event: Box<RegionEvent>) {
         use RegionEventBody as B;
+        if let B::SwitchDisconnected { switch, reason, .. } = &event.body {
+            self.left.insert(*switch, format!("region {}: {reason}", event.region));
+        }
         if let B::SwitchRefused {
             switch,
             address,

@@ -76,6 +76,8 @@ pub struct Router {
     generations: BTreeMap<SwitchId, Generation>,
     /// Why the last apply did not succeed, per switch.
     apply_errors: BTreeMap<SwitchId, String>,
+    /// Which region each switch left last, and why.
+    left: BTreeMap<SwitchId, String>,
     /// Where each switch is active.
     active: BTreeMap<SwitchId, (Option<Region>, Term)>,
     live: BTreeMap<Region, bool>,

@@ -669,6 +669,22 @@ fn a_lost_region_is_one_event_per_switch_and_the_other_one_gets_everything() {
 }
 
 #[test]
+fn a_switch_that_left_says_why() {
+    let mut bench = Bench::new();
+    let (switch, connection) = (SwitchId(2), 1);
+    let reason = "ofp_port at offset 16: 3 bytes left over".to_owned();
+    let body = RegionEventBody::SwitchDisconnected {
+        switch,
+        connection,
+        reason: reason.clone(),
+    };
+    bench.tell(1, None, body);
+    bench.run(Duration::from_millis(100));
+    let view = bench.ask(ApiRequest::Switch(switch)).body;
+    assert_eq!(view["last_left"], format!("region west: {reason}"));
+}
+
+#[test]
 fn a_link_that_fails_moves_the_flow_and_nothing_is_removed_before_the_drain() {
     let mut bench = Bench::new();
     let answer = bench.put_flow("f1", body());

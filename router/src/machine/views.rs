@@ -124,6 +124,7 @@ impl Router {
             generation_wanted: generation_wanted.0,
             generation_applied: generation_applied.map_or(0, |g| g.0),
             apply_error: self.apply_errors.get(&switch_id).cloned().unwrap_or_default(),
+            last_left: self.left.get(&switch_id).cloned().unwrap_or_default(),
         }
     }
 
