@@ -16,6 +16,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::janitor::Janitor;
 use crate::process::{self, Process};
+use crate::sys;
 use crate::wait::DEADLINE;
 
 /// Bytes that a frame may have on every link of a lab: 1,500 of payload and room for
@@ -80,6 +81,16 @@ impl<'a> End<'a> {
     }
 }
 
+/// Where folders of labs are: `TMPDIR` if it is set, else in memory where that can be had. What lies there is gone with the lab anyway,
+/// and on a disk that is busy with somebody's build a database of the lab waits for seconds with each change.
+pub fn base_folder() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    match std::env::var_os("TMPDIR") {
+        None if memory.is_dir() && sys::is_root() => memory.to_owned(),
+        _ => std::env::temp_dir(),
+    }
+}
+
 impl Lab {
     /// Makes a lab named `<prefix>-<pid>-<start time>-<number>` with an empty folder.
     ///
@@ -96,7 +107,7 @@ impl Lab {
         let started = start_time(pid).context("own start time")?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("{prefix}-{pid}-{started}-{number}");
-        let folder = std::env::temp_dir().join(&name);
+        let folder = base_folder().join(&name);
         std::fs::create_dir(&folder).with_context(|| format!("{}", folder.display()))?;
         std::fs::create_dir(folder.join(LOGS))?;
         let janitor = Janitor::start(&name, &folder.join(LOGS).join("janitor.log"))?;
@@ -297,7 +308,7 @@ impl Lab {
     /// Something could not be removed.
     pub fn clean_leftovers(prefix: &str) -> Result<Vec<String>> {
         let mut labs = Vec::new();
-        for folder in [Path::new(NETNS_FOLDER), &std::env::temp_dir()] {
+        for folder in [Path::new(NETNS_FOLDER), &base_folder()] {
             // The first does not exist on a machine that never had a namespace.
             let Ok(entries) = std::fs::read_dir(folder) else {
                 continue;
@@ -322,7 +333,7 @@ impl Lab {
             "the owner of {lab} lives"
         );
         let namespaces = list_namespaces(&format!("{lab}-"));
-        remove(&namespaces, &std::env::temp_dir().join(lab))
+        remove(&namespaces, &base_folder().join(lab))
     }
 
     /// Process id of the owner of a lab, read from its name.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Row, SqlitePool as Pool};
+use sqlx::{Connection, Row, SqlitePool as Pool};
 
 use super::{Store, StoreError, Stored, Write};
 
@@ -24,9 +24,9 @@ impl Sqlite {
             .filename(path)
             .create_if_missing(true)
             // A crash of the process loses nothing with a write-ahead log. A crash of the machine may lose the last
-            // transactions with NORMAL: an accepted flow must survive that too, hence FULL.
+            // transactions with NORMAL; for what cannot be learned again see `must_survive`.
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
+            .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(Duration::from_secs(5));
         // One connection: one writer, and reads happen only at the start.
         let pool: SqlitePool = SqlitePoolOptions::new()
@@ -66,6 +66,13 @@ impl Sqlite {
     }
 }
 
+/// Whether this has to survive a crash of the machine as soon as it was said: what a client asked for, and who we are. Presence,
+/// links, generations and SLA states are learned again from the regions.
+fn must_survive(write: &Write) -> bool {
+    let (Write::Put { kind, .. } | Write::Delete { kind, .. }) = write;
+    matches!(*kind, "flow" | "operation" | "meta" | "features")
+}
+
 impl Store for Sqlite {
     async fn load(&self) -> Result<Vec<Stored>, StoreError> {
         let rows = sqlx::query("SELECT kind, id, revision, owner, body FROM objects ORDER BY kind, id")
@@ -84,7 +91,15 @@ impl Store for Sqlite {
     }
 
     async fn write(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut connection = self.pool.acquire().await?;
+        // Waiting for the disk costs milliseconds, and seconds when it is busy: only where it has to be.
+        let synchronous = if writes.iter().any(must_survive) {
+            "PRAGMA synchronous = FULL"
+        } else {
+            "PRAGMA synchronous = NORMAL"
+        };
+        sqlx::query(synchronous).execute(&mut *connection).await?;
+        let mut transaction = connection.begin().await?;
         for write in writes {
             match write {
                 Write::Put { kind, id, body } => {

@@ -1,6 +1,7 @@
 //! Steps "failover" and "return": the active region is stopped with a command under way, continued, and later the
 //! active one is killed; traffic never stops. Then the killed one comes back.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -215,19 +216,34 @@ fn stop_and_continue(world: &mut World, from: u32) -> Result<Late> {
     late_writes(world, continued, port)
 }
 
-/// Writes of a region after a moment at which another held MASTER, and those of them that no error answered.
+/// What a region tried after a moment although another's MASTER reply for a newer term had been seen at that switch, and how much
+/// of it no error answered. A region that is MASTER again may write again.
 fn late_writes(world: &mut World, after: Moment, port: u16) -> Result<Late> {
     let wire = world.wire.read()?;
     let mut late = Late::default();
-    for frame in wire.between(after, None, Some(port)).filter(|f| !f.from_switch) {
-        let role = frame.kind() == kind::ROLE_REQUEST;
+    // By switch: the controller that holds MASTER, and its term.
+    let mut masters = BTreeMap::new();
+    for frame in wire.frames() {
+        let connection = wire.connection(frame);
+        let from = connection.controller.port();
+        if let Some(term) = frame.master_reply() {
+            let held = masters.entry(connection.dpid).or_insert((from, term));
+            if term >= held.1 {
+                *held = (from, term);
+            }
+            continue;
+        }
+        let another = masters.get(&connection.dpid).is_some_and(|(master, _)| *master != port);
+        if frame.from_switch || frame.at < after || from != port || !another {
+            continue;
+        }
         let refused = wire
             .error_for(frame)
             .is_some_and(|error| error == IS_SLAVE || error == STALE);
         if frame.is_write() {
             late.attempts += 1;
             late.accepted += usize::from(!refused);
-        } else if role && refused {
+        } else if frame.kind() == kind::ROLE_REQUEST && refused {
             late.attempts += 1;
         }
     }

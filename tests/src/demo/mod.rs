@@ -79,7 +79,10 @@ pub fn steps(names: &[&str], summary_path: &Path) -> Result<()> {
     let mut summary = Summary::new(summary_path)?;
     let mut world = World::build()?;
     for (name, _, step) in STEPS.iter().filter(|(name, ..)| names.contains(name)) {
-        step(&mut world, &mut summary).with_context(|| format!("step {name}"))?;
+        if let Err(error) = step(&mut world, &mut summary) {
+            world.last_words();
+            return Err(error).with_context(|| format!("step {name}"));
+        }
     }
     Ok(())
 }

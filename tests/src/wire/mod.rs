@@ -50,6 +50,8 @@ pub mod kind {
     pub const BARRIER_REPLY: u8 = 21;
     /// OFPT_ROLE_REQUEST.
     pub const ROLE_REQUEST: u8 = 24;
+    /// OFPT_ROLE_REPLY.
+    pub const ROLE_REPLY: u8 = 25;
     /// OFPT_METER_MOD.
     pub const METER_MOD: u8 = 29;
 }
@@ -148,6 +150,15 @@ impl Frame {
     pub fn is_write(&self) -> bool {
         let writes = [kind::FLOW_MOD, kind::GROUP_MOD, kind::METER_MOD, kind::PACKET_OUT];
         !self.from_switch && writes.contains(&self.kind())
+    }
+
+    /// The generation id, if it is a switch's word that the controller is MASTER now.
+    pub fn master_reply(&self) -> Option<u64> {
+        // ofp_role_request: header 8, role 4 (2 is OFPCR_ROLE_MASTER), padding 4, generation id 8.
+        let is_master =
+            self.from_switch && self.kind() == kind::ROLE_REPLY && self.bytes.get(8..12) == Some(&[0, 0, 0, 2]);
+        let generation = self.bytes.get(16..24).filter(|_| is_master)?;
+        Some(generation.iter().fold(0, |id, byte| id << 8 | u64::from(*byte)))
     }
 
     fn u16_at(&self, at: usize) -> Option<u16> {

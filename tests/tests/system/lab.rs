@@ -144,7 +144,7 @@ impl Machine {
                 .collect()
         };
         let mut processes = BTreeSet::new();
-        let temporary = std::env::temp_dir().display().to_string();
+        let temporary = skerry_tests::lab::base_folder().display().to_string();
         for pid in names("/proc")
             .into_iter()
             .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
