@@ -88,6 +88,18 @@ impl World {
         let wire = Wire::start(&lab, "control", CONTROL_INTERFACE, &REGIONS.map(|(_, port)| port))?;
         let listen = REGIONS.map(|(region, port)| (region, format!("{CONTROL_ADDRESS}:{port}")));
         let services = Services::start(&lab, Some("control"), &listen, ROUTER)?;
+        // The preferred region first: whoever reaches a switch first becomes active for it and stays so, and the scenario
+        // looks at one active region at a time.
+        ring.set_controllers(&Controllers::new([targets[0].clone()]))?;
+        wait::until("the preferred region to be active", wait::DEADLINE, || {
+            let switches: Vec<SwitchView> = services.rest.get("/v2/switches").map_err(|e| format!("{e:#}"))?;
+            let active = switches.iter().filter(|s| s.active_region.is_some()).count();
+            if active == LINKS.len() {
+                Ok(())
+            } else {
+                Err(format!("{active} switches"))
+            }
+        })?;
         ring.set_controllers(&Controllers::new(targets))?;
         Ok(World::of(lab, delays, ring, wire, services))
     }
