@@ -1,4 +1,6 @@
 //! What the tests of this crate share: a ring of four switches, endpoints, and a generator with a seed.
+
+// Each test program uses a part of this.
 #![allow(dead_code)]
 
 use std::collections::BTreeMap;
