@@ -1,7 +1,8 @@
 //! Carries things to the machine and away from it: Kafka, the store, questions, the clock. It decides nothing.
 //!
-//! One task owns the machine. Each turn it takes what has come (at most [`TURN_MAX`] things), lets the machine work,
-//! stores what is to be stored, and only then lets anything leave.
+//! One task owns the machine. Each turn it takes what has come (at most [`TURN_MAX`] things) and lets the machine work.
+//! What the machine says goes through the [`Outbox`], which holds it until the store, in a task of its own, has written
+//! what it hangs on.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -24,20 +25,21 @@ use crate::config::{NorthboundSettings, RouterConfig};
 use crate::machine::api::ApiResponse;
 use crate::machine::clock::ClockKeeper;
 use crate::machine::{Input, Output, Router};
+use crate::outbox::Outbox;
 use crate::rest::{self, LimitedListener, Northbound, QUESTIONS_MAX, Question};
 use crate::store::sqlite::Sqlite;
-use crate::store::{Store, Stored, Write};
+use crate::store::{Store, StoreError, Stored, Write};
 
 /// What the names of the regions' topics of events begin with.
 const EVENTS_OF_REGIONS: &str = "skerry.v1.events.";
-/// Things taken in one turn before the machine's outputs leave: a turn costs one transaction of the store, so under load
-/// many share it, and an answer never waits for more than this.
+/// Things taken in one turn before the machine's outputs leave: under load many share a transaction of the store, and the
+/// clock and the answers never wait for more than this.
 const TURN_MAX: usize = 512;
 /// Events a reader of the live feed may be behind before it is told so and disconnected.
 const FEED_MAX: usize = 4_096;
 /// Marks tokens that are the driver's: on these records nothing hangs.
 const OWN_TOKEN: u64 = 1 << 63;
-/// How long the producer may take for the last messages when the router stops.
+/// How long the store may take for the last writes, and the producer for the last messages, when the router stops.
 const CLOSE_MAX: Duration = Duration::from_secs(3);
 /// Without Kafka the router answers questions; systemd is told that it is ready after this at the latest.
 const READY_MAX: Duration = Duration::from_secs(10);
@@ -105,12 +107,16 @@ async fn serve(config: RouterConfig) -> anyhow::Result<()> {
     };
     let consumer = Consumer::start(&config.kafka, reading)?;
 
-    // One look at a time is asked for.
+    // One look at a time is asked for, and one transaction is under way at a time.
     let (found, looked) = mpsc::channel(1);
+    let (to_store, to_write) = mpsc::channel(1);
+    let (done, written) = mpsc::channel(1);
+    tokio::spawn(keep(store, to_write, done));
     let mut driver = Driver {
         committer: consumer.committer(),
         machine,
-        store,
+        outbox: Outbox::default(),
+        to_store,
         producer,
         feed,
         ready,
@@ -122,7 +128,7 @@ async fn serve(config: RouterConfig) -> anyhow::Result<()> {
         lengths: producer_lengths,
         found,
     };
-    let result = driver.turns(consumer, fates, asked, looked, &mut stop).await;
+    let result = driver.turns(consumer, fates, asked, looked, written, &mut stop).await;
     driver.notify.stopping();
     let producer = driver.producer;
     tokio::task::spawn_blocking(move || producer.close(CLOSE_MAX)).await?;
@@ -151,10 +157,23 @@ async fn listen(settings: &NorthboundSettings) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
+/// Write what comes, one transaction after the other.
+async fn keep(store: Sqlite, mut to_write: mpsc::Receiver<Vec<Write>>, done: mpsc::Sender<Result<(), StoreError>>) {
+    while let Some(writes) = to_write.recv().await {
+        let started = Instant::now();
+        let result = store.write(writes).await;
+        metrics::histogram!("skerry_router_store_seconds").record(started.elapsed());
+        if done.send(result).await.is_err() {
+            return;
+        }
+    }
+}
+
 struct Driver {
     committer: Committer,
     machine: Router,
-    store: Sqlite,
+    outbox: Outbox,
+    to_store: mpsc::Sender<Vec<Write>>,
     producer: Producer,
     feed: broadcast::Sender<Arc<skerry_bus::VirtualEvent>>,
     ready: Ready,
@@ -175,11 +194,12 @@ impl Driver {
         mut fates: ProducerEvents,
         mut asked: mpsc::Receiver<Question>,
         mut looked: mpsc::Receiver<BTreeMap<Region, i64>>,
+        mut written: mpsc::Receiver<Result<(), StoreError>>,
         stop: &mut Shutdown,
     ) -> anyhow::Result<()> {
         let started = Instant::now();
         loop {
-            self.flush().await?;
+            self.flush()?;
             let now = Instant::now();
             if !self.ready.get() && now - started > READY_MAX {
                 warn!("Kafka was not reached yet; the router answers questions and goes on trying");
@@ -192,13 +212,15 @@ impl Driver {
             let wake = wake
                 .unwrap_or(now + Duration::from_secs(1))
                 .min(now + Duration::from_secs(1));
+            let takes = !self.outbox.full();
             tokio::select! {
                 biased;
                 signal = stop.asked() => {
                     info!(signal, "asked to stop");
-                    return Ok(());
+                    return self.finish(written).await;
                 }
-                event = consumer.recv() => match event {
+                Some(result) = written.recv() => self.written(result)?,
+                event = consumer.recv(), if takes => match event {
                     Some(event) => self.consumed(event),
                     None => anyhow::bail!("the Kafka consumer ended"),
                 },
@@ -206,12 +228,14 @@ impl Driver {
                     Some(fate) => self.fate(fate)?,
                     None => anyhow::bail!("the Kafka producer ended"),
                 },
-                Some(question) = asked.recv() => self.question(question),
+                Some(question) = asked.recv(), if takes => self.question(question),
                 Some(regions) = looked.recv() => self.machine.handle_input(Instant::now(), Input::Regions(regions)),
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
             for _ in 1..TURN_MAX {
-                if let Some(event) = consumer.try_recv() {
+                if !takes {
+                    break;
+                } else if let Some(event) = consumer.try_recv() {
                     self.consumed(event);
                 } else if let Some(fate) = fates.try_recv() {
                     self.fate(fate)?;
@@ -226,8 +250,36 @@ impl Driver {
                 self.machine.handle_timeout(now);
             }
             self.notify.alive(now);
-            self.flush().await?;
+            self.flush()?;
         }
+    }
+
+    /// A store that does not take what must be durable is the end of this process: whoever starts it again begins with
+    /// what was stored.
+    fn written(&mut self, result: Result<(), StoreError>) -> anyhow::Result<()> {
+        result?;
+        self.outbox.written();
+        Ok(())
+    }
+
+    /// Let leave what was said already, as far as the store gets in time.
+    async fn finish(&mut self, mut written: mpsc::Receiver<Result<(), StoreError>>) -> anyhow::Result<()> {
+        let end = tokio::time::Instant::now() + CLOSE_MAX;
+        while !self.outbox.idle() {
+            match tokio::time::timeout_at(end, written.recv()).await {
+                Ok(Some(result)) => self.written(result)?,
+                Ok(None) => anyhow::bail!("the store ended"),
+                Err(_) => {
+                    warn!(
+                        held = self.outbox.held(),
+                        "the store was too slow: what waited for it is not said"
+                    );
+                    return Ok(());
+                }
+            }
+            self.flush()?;
+        }
+        Ok(())
     }
 
     fn consumed(&mut self, event: ConsumerEvent) {
@@ -344,30 +396,22 @@ impl Driver {
         }
     }
 
-    /// Store what is to be stored, then let the rest leave.
-    async fn flush(&mut self) -> anyhow::Result<()> {
-        let mut writes = Vec::new();
-        let mut rest = Vec::new();
-        while let Some(output) = self.machine.poll_output() {
-            match output {
-                Output::Store(write) => writes.push(write),
-                other => rest.push(other),
-            }
+    /// Give the store what is to be written, and let leave what hangs on nothing more.
+    fn flush(&mut self) -> anyhow::Result<()> {
+        self.outbox.turn(std::iter::from_fn(|| self.machine.poll_output()));
+        if let Some(writes) = self.outbox.take_writes() {
+            self.to_store.try_send(writes).context("the store ended")?;
         }
-        if !writes.is_empty() {
-            // A store that does not take what must be durable is the end of this process: whoever starts it again
-            // begins with what was stored.
-            self.store.write(writes).await?;
-        }
-        for output in rest {
+        while let Some(output) = self.outbox.poll() {
             self.leave(output);
         }
+        metrics::gauge!("skerry_router_outputs_held").set(self.outbox.held() as f64);
         Ok(())
     }
 
     fn leave(&mut self, output: Output) {
         match output {
-            Output::Store(_) => unreachable!("stored before"),
+            Output::Store(_) => unreachable!("the outbox keeps it"),
             Output::Publish {
                 topic,
                 partition,

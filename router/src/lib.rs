@@ -5,5 +5,6 @@
 pub mod config;
 pub mod driver;
 pub mod machine;
+pub mod outbox;
 pub mod rest;
 pub mod store;
