@@ -26,6 +26,20 @@
 //! ```
 
 #![forbid(unsafe_code)]
+// A peer can send anything, so nothing here may panic, wrap or be cut, and clippy sees to
+// it. What is guaranteed by ourselves is an `expect` that says how.
+#![warn(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::get_unwrap,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::panic_in_result_fn,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::unwrap_in_result,
+    clippy::unwrap_used
+)]
 
 #[macro_use]
 mod code_point;

@@ -255,7 +255,7 @@ impl Oxm {
     /// A field of the table from a number, of which the low bytes are taken.
     fn low_bytes<const N: usize>(field: OxmField, value: [u8; N], mask: Option<[u8; N]>) -> Self {
         let width = field.width().unwrap_or(N).min(N);
-        let tail = |all: &[u8; N]| -> Vec<u8> { all.get(N - width..).unwrap_or(all).to_vec() };
+        let tail = |all: &[u8; N]| -> Vec<u8> { all.get(N.saturating_sub(width)..).unwrap_or(all).to_vec() };
         let mut both = tail(&value);
         if let Some(mask) = mask {
             both.extend_from_slice(&tail(&mask));
@@ -357,7 +357,7 @@ pub(crate) fn check(r: &mut Reader<'_>) -> Result<OxmHeader, DecodeError> {
     let masked = header.masked;
     match header.field.width() {
         Some(width) => {
-            let must = if masked { width * 2 } else { width };
+            let must = if masked { width.saturating_mul(2) } else { width };
             if header.payload != must {
                 let (field, said) = (header.field, header.payload);
                 return Err(r.error(DecodeCause::OxmLength { field, said, must }));

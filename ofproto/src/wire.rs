@@ -233,7 +233,7 @@ impl<'f> Reader<'f> {
         if said < least {
             return Err(self.error(DecodeCause::TooShort { said, least }));
         }
-        if said % multiple != 0 {
+        if !said.is_multiple_of(multiple) {
             return Err(self.error(DecodeCause::NotMultiple { said, of: multiple }));
         }
         if said > self.left() {
@@ -260,11 +260,16 @@ impl<'f> Reader<'f> {
     }
 
     /// Values until nothing is left.
+    ///
+    /// Every value takes at least one byte, so this ends. This and the loop over the
+    /// fields of a match are the only ones whose end depends on what is read.
     #[inline]
     pub(crate) fn list<T: Wire>(&mut self) -> Result<Vec<T>, DecodeError> {
         let mut list = Vec::new();
         while !self.is_empty() {
+            let before = self.left();
             list.push(T::read(self)?);
+            debug_assert!(self.left() < before, "{} without a byte", self.read);
         }
         Ok(list)
     }
@@ -369,7 +374,7 @@ impl<'b> Writer<'b> {
 /// How many bytes bring `length` to a multiple of 8.
 #[inline]
 pub(crate) fn padding_of(length: usize) -> usize {
-    (8 - length % 8) % 8
+    length.wrapping_neg() & 7
 }
 
 macro_rules! wire_number {

@@ -86,7 +86,7 @@ fn oxm_bytes(kind: OxmKind, width: usize, value: &Value) -> Result<Vec<u8>, Json
         .unwrap_or((&[], &bytes));
     if high.iter().any(|byte| *byte != 0) {
         let max = u64::MAX
-            .checked_shr(u32::try_from(high.len()).unwrap_or(0) * 8)
+            .checked_shr(u32::try_from(high.len()).unwrap_or(0).saturating_mul(8))
             .unwrap_or(0);
         return Err(JsonError::new(JsonCause::TooLarge(max)));
     }
