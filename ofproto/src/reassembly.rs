@@ -1,12 +1,18 @@
-//! Joins the parts of multipart replies.
+//! Joins the parts of multipart replies (section 7.3.5, "Multipart Messages").
 //!
 //! Pure bookkeeping: it knows no time. Who asked decides how long to wait and calls
 //! [`Reassembly::forget`] when it no longer does.
+//!
+//! A reply that was given up stays so until its last part has come: what remains of it
+//! never looks like the beginning of a new reply. What is kept are bytes of its own, so
+//! a small part does not hold on to the large buffer that it was read into.
 
 use crate::multipart::{MultipartReply, MultipartReplyBody};
+use crate::wire::{Reader, Wire, Writer};
+use bytes::BytesMut;
 use core::fmt;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 /// How much a switch may make us keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +40,13 @@ impl Default for ReassemblyLimits {
     }
 }
 
-/// Why a reply was given up. All its parts are forgotten; parts that still come look
-/// like the beginning of a new reply, so who sees this should end the connection or
-/// ignore that transaction id.
+/// Transaction ids of given-up replies that are remembered until their last part. Whoever
+/// gives up this many without once seeing an end talks to a switch that is broken or
+/// hostile: from then on everything is refused as `Lost`.
+const GIVEN_UP_MAX: usize = 1_024;
+
+/// Why a reply was given up. All its parts are forgotten, and those that still come are
+/// refused as `GivenUp` up to and including the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReassemblyError {
     /// More replies under way than `replies_max`.
@@ -49,6 +59,11 @@ pub enum ReassemblyError {
     Type,
     /// A second part of a reply that has only one (such as a description).
     NotAList,
+    /// A further part of a reply that was given up before.
+    GivenUp,
+    /// So many replies were given up before their end that they can no longer be told
+    /// from new ones. Nothing is accepted any more: the connection should end.
+    Lost,
 }
 
 impl fmt::Display for ReassemblyError {
@@ -59,6 +74,8 @@ impl fmt::Display for ReassemblyError {
             Self::Bytes => "more bytes in multipart replies than bytes_max",
             Self::Type => "a part of a multipart reply has another type than the part before",
             Self::NotAList => "a second part of a multipart reply that can have only one",
+            Self::GivenUp => "a further part of a multipart reply that was given up",
+            Self::Lost => "too many multipart replies were given up before their last part",
         })
     }
 }
@@ -77,6 +94,9 @@ struct Partial {
 pub struct Reassembly {
     limits: ReassemblyLimits,
     partial: HashMap<u32, Partial>,
+    /// Replies whose last part is still to come and will be refused.
+    given_up: HashSet<u32>,
+    lost: bool,
     bytes: usize,
 }
 
@@ -85,8 +105,7 @@ impl Reassembly {
     pub fn new(limits: ReassemblyLimits) -> Self {
         Self {
             limits,
-            partial: HashMap::new(),
-            bytes: 0,
+            ..Self::default()
         }
     }
 
@@ -94,7 +113,7 @@ impl Reassembly {
     /// it was the last.
     ///
     /// # Errors
-    /// A limit is reached or the parts do not fit together; the reply is forgotten.
+    /// A limit is reached or the parts do not fit together; the reply is given up.
     pub fn accept(
         &mut self,
         xid: u32,
@@ -102,15 +121,41 @@ impl Reassembly {
         frame_len: usize,
     ) -> Result<Option<MultipartReplyBody>, ReassemblyError> {
         let more = reply.more();
+        if self.lost {
+            return Err(ReassemblyError::Lost);
+        }
+        if self.given_up.contains(&xid) {
+            if !more {
+                self.given_up.remove(&xid);
+            }
+            return Err(ReassemblyError::GivenUp);
+        }
         if !more && !self.partial.contains_key(&xid) {
             return Ok(Some(reply.body));
         }
-        let joined = self.join(xid, reply.body, frame_len);
-        if joined.is_err() {
-            self.forget(xid);
-            return joined.map(|()| None);
+        match self.join(xid, reply.body, frame_len) {
+            Ok(()) if more => Ok(None),
+            Ok(()) => Ok(self.take(xid)),
+            Err(error) => {
+                self.take(xid);
+                if more {
+                    self.give_up(xid);
+                }
+                Err(error)
+            }
         }
-        if more { Ok(None) } else { Ok(self.take(xid)) }
+    }
+
+    /// Refuses what is still to come of a reply.
+    fn give_up(&mut self, xid: u32) {
+        if self.given_up.len() < GIVEN_UP_MAX {
+            self.given_up.insert(xid);
+            return;
+        }
+        *self = Self {
+            lost: true,
+            ..Self::new(self.limits)
+        };
     }
 
     fn join(&mut self, xid: u32, body: MultipartReplyBody, frame_len: usize) -> Result<(), ReassemblyError> {
@@ -124,7 +169,7 @@ impl Reassembly {
             Entry::Vacant(_) if self.limits.parts_max == 0 => return Err(ReassemblyError::Parts),
             Entry::Vacant(vacant) => {
                 vacant.insert(Partial {
-                    body,
+                    body: detached(body, frame_len),
                     parts: 1,
                     bytes: frame_len,
                 });
@@ -134,7 +179,7 @@ impl Reassembly {
                 if partial.parts >= self.limits.parts_max {
                     return Err(ReassemblyError::Parts);
                 }
-                append(&mut partial.body, body)?;
+                append(&mut partial.body, detached(body, frame_len))?;
                 partial.parts = partial.parts.saturating_add(1);
                 partial.bytes = partial.bytes.saturating_add(frame_len);
             }
@@ -149,9 +194,11 @@ impl Reassembly {
         Some(partial.body)
     }
 
-    /// Drops what came of a reply that nobody waits for any more.
+    /// Drops what came of a reply that nobody waits for any more, and refuses the rest.
     pub fn forget(&mut self, xid: u32) {
-        self.take(xid);
+        if self.take(xid).is_some() {
+            self.give_up(xid);
+        }
     }
 
     /// Replies under way.
@@ -163,6 +210,29 @@ impl Reassembly {
     pub fn bytes(&self) -> usize {
         self.bytes
     }
+}
+
+/// The same body in bytes of its own, if it has slices of the frame it came in.
+///
+/// Such a slice keeps alive what the frame was cut from. A switch that sends one rule in
+/// each read would otherwise make us keep every buffer we ever read into, and a limit on
+/// the bytes of the parts would limit nothing.
+fn detached(body: MultipartReplyBody, frame_len: usize) -> MultipartReplyBody {
+    use MultipartReplyBody as B;
+    if !matches!(
+        body,
+        B::Flow(_) | B::GroupDesc(_) | B::MeterConfig(_) | B::TableFeatures(_) | B::Experimenter(_) | B::Unknown { .. }
+    ) {
+        return body;
+    }
+    let reply = MultipartReply::new(body);
+    let mut own = BytesMut::with_capacity(frame_len.min(usize::from(u16::MAX)));
+    let written = reply.write(&mut Writer::new(&mut own)).ok();
+    let own = own.freeze();
+    let again = written.and_then(|()| MultipartReply::read(&mut Reader::new(&own, "ofp_multipart_reply")).ok());
+    // What was decoded can be written and read again. A body that somebody made up and
+    // that has no form on the wire holds no frame of a switch and stays as it is.
+    again.unwrap_or(reply).body
 }
 
 /// Adds a later part to the earlier ones.
