@@ -16,6 +16,7 @@ pub mod latency;
 pub mod message;
 pub mod objects;
 pub mod presence;
+pub mod recording;
 pub mod reply;
 pub mod service;
 pub mod switch;

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Subcommand;
+use skerry_bus::recording::Replay;
+use skerry_monitor::replay::SlaReplay;
+use skerry_router_core::replay::{LinksReplay, PresenceReplay};
 
 use crate::failure::Failure;
 use crate::lines;
@@ -39,23 +42,14 @@ pub fn run(command: &Command) -> Result<(), Failure> {
     // Recorded times count from any instant.
     let origin = Instant::now();
     match command {
-        Command::Presence { file } => {
-            let mut replay = skerry_router_core::replay::PresenceReplay::new(origin);
-            feed(file, |text| replay.line(text).map_err(|e| e.to_string()))
-        }
-        Command::Links { file } => {
-            let mut replay = skerry_router_core::replay::LinksReplay::new(origin);
-            feed(file, |text| replay.line(text).map_err(|e| e.to_string()))
-        }
-        Command::Sla { file } => {
-            let mut replay = skerry_monitor::replay::SlaReplay::new(origin);
-            feed(file, |text| replay.line(text).map_err(|e| e.to_string()))
-        }
+        Command::Presence { file } => feed(file, PresenceReplay::new(origin)),
+        Command::Links { file } => feed(file, LinksReplay::new(origin)),
+        Command::Sla { file } => feed(file, SlaReplay::new(origin)),
     }
 }
 
-/// Gives each line to `machine` and prints what it says, as it says it.
-fn feed(file: &Path, mut machine: impl FnMut(&str) -> Result<Vec<String>, String>) -> Result<(), Failure> {
+/// Gives each line to the machine and prints what it says, as it says it.
+fn feed(file: &Path, mut machine: impl Replay) -> Result<(), Failure> {
     let failed = |cause: &dyn std::fmt::Display| Failure::Failed(format!("{}: {cause}", file.display()));
     let mut reader: Box<dyn BufRead> = if file == Path::new("-") {
         Box::new(std::io::stdin().lock())
@@ -64,7 +58,7 @@ fn feed(file: &Path, mut machine: impl FnMut(&str) -> Result<Vec<String>, String
     };
     while let Some(text) = lines::next(&mut reader, LINE_MAX).map_err(|e| failed(&e))? {
         let text = String::from_utf8(text).map_err(|e| failed(&e))?;
-        for said in machine(&text).map_err(|e| failed(&e))? {
+        for said in machine.line(&text).map_err(|e| failed(&e))? {
             line(&said)?;
         }
     }

@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
-use skerry_monitor::replay::{self, ReplayError};
+use skerry_bus::recording::{Replay, ReplayError};
+use skerry_monitor::replay::SlaReplay;
 
 fn run(lines: &[&str]) -> (Vec<String>, Result<(), ReplayError>) {
-    replay::sla(lines.iter().copied(), Instant::now())
+    SlaReplay::new(Instant::now()).all(lines.iter().copied())
 }
 
 const CONFIG: &str = r#"{"at_ms": 0, "config": {"max_latency_ms": 10, "max_latency_tier_2_ms": 15, "threshold": 0.1, "window_ms": 5000, "strategy": "latency"}}"#;

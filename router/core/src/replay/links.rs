@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use skerry_bus::recording::{Recording, Replay, ReplayError, Wrong};
 use skerry_bus::service::LinkStatus;
 use skerry_bus::{Epoch, LinkId, PortRef, PortState, Region, RegionEvent, RegionEventBody, Seq, SwitchId, Term};
 
-use super::{Reader, ReplayError, Wrong};
 use crate::links::{Config, Input, Links, Output};
 
 /// Longest interval that is read, milliseconds: an hour.
@@ -75,7 +75,7 @@ struct OutLine {
 /// A replay under way.
 #[derive(Debug)]
 pub struct LinksReplay {
-    reader: Reader,
+    recording: Recording,
     machine: Option<Links>,
     interval_ms: u64,
     missed: u32,
@@ -86,31 +86,31 @@ pub struct LinksReplay {
     said: Vec<String>,
 }
 
-impl LinksReplay {
-    /// A replay whose time 0 is `origin`; any instant does.
-    pub fn new(origin: Instant) -> Self {
-        LinksReplay {
-            reader: Reader::new(origin + BEFORE),
-            machine: None,
-            interval_ms: 1_000,
-            missed: 3,
-            regions: false,
-            held: BTreeMap::new(),
-            said: Vec::new(),
-        }
-    }
-
-    /// Takes the next line and returns what the machine says until then, a JSON line each. An empty line is
-    /// counted and says nothing.
-    pub fn line(&mut self, text: &str) -> Result<Vec<String>, ReplayError> {
-        let Some(line) = self.reader.read(text, |line: &Line| line.at_ms)? else {
+impl Replay for LinksReplay {
+    fn line(&mut self, text: &str) -> Result<Vec<String>, ReplayError> {
+        let Some(line) = self.recording.read(text, |line: &Line| line.at_ms)? else {
             return Ok(Vec::new());
         };
         let result = self.take(line);
         let said = std::mem::take(&mut self.said);
         match result {
             Ok(()) => Ok(said),
-            Err((field, cause)) => Err(self.reader.error(field, cause)),
+            Err((field, cause)) => Err(self.recording.error(field, cause)),
+        }
+    }
+}
+
+impl LinksReplay {
+    /// A replay whose time 0 is `origin`; any instant does.
+    pub fn new(origin: Instant) -> Self {
+        LinksReplay {
+            recording: Recording::new(origin + BEFORE),
+            machine: None,
+            interval_ms: 1_000,
+            missed: 3,
+            regions: false,
+            held: BTreeMap::new(),
+            said: Vec::new(),
         }
     }
 
@@ -148,7 +148,7 @@ impl LinksReplay {
         }
         self.advance();
         self.evidence(line);
-        self.drain(self.reader.now());
+        self.drain(self.recording.now());
         Ok(())
     }
 
@@ -177,10 +177,10 @@ impl LinksReplay {
             // The one region there is always lives.
             machine.heard = Duration::MAX;
         }
-        let mut machine = Links::new(machine, self.reader.now());
+        let mut machine = Links::new(machine, self.recording.now());
         if !self.regions {
             let region = everywhere();
-            machine.handle_input(self.reader.origin - BEFORE, Input::Region { region, live: true });
+            machine.handle_input(self.recording.origin() - BEFORE, Input::Region { region, live: true });
         }
         self.machine = Some(machine);
         Ok(())
@@ -256,7 +256,7 @@ impl LinksReplay {
         if self.regions {
             return;
         }
-        let long_ago = self.reader.origin - BEFORE;
+        let long_ago = self.recording.origin() - BEFORE;
         for switch in switches {
             if !self.held.contains_key(switch) {
                 let region = everywhere();
@@ -285,14 +285,14 @@ impl LinksReplay {
             region,
             epoch: Epoch(1),
             seq: Seq(1),
-            at_ms: self.reader.at_ms,
+            at_ms: self.recording.ms(self.recording.now()),
             correlation_id: None,
             body,
         })));
     }
 
     fn give(&mut self, input: Input) {
-        let now = self.reader.now();
+        let now = self.recording.now();
         if let Some(machine) = &mut self.machine {
             machine.handle_input(now, input);
         }
@@ -300,7 +300,7 @@ impl LinksReplay {
 
     /// Fires timers up to the line's time, each at its own.
     fn advance(&mut self) {
-        let now = self.reader.now();
+        let now = self.recording.now();
         while let Some(machine) = &mut self.machine
             && let Some((at, _)) = machine.poll_timeout().filter(|(at, _)| *at <= now)
         {
@@ -314,7 +314,7 @@ impl LinksReplay {
             match output {
                 Output::Changed { link, from, to, .. } => {
                     let line = OutLine {
-                        at_ms: self.reader.ms(now),
+                        at_ms: self.recording.ms(now),
                         link,
                         from,
                         to,

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use serde::de::{MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
+use skerry_bus::recording::{Recording, Replay, ReplayError, Wrong};
 use skerry_bus::{
     BrokerClock, CorrelationId, Epoch, Mode, Region, RegionEvent, RegionEventBody, RegionPresence, Role, Seq, SwitchId,
     SwitchState, Term, VirtualEventBody,
 };
 
-use super::{Reader, ReplayError, Wrong};
 use crate::presence::{Config, Failback, Input, Output, PresenceMachine, RegionConfig};
 
 /// Longest durations that are read, milliseconds: a day.
@@ -134,7 +134,7 @@ struct Connection {
 /// A replay under way.
 #[derive(Debug)]
 pub struct PresenceReplay {
-    reader: Reader,
+    recording: Recording,
     machine: Option<PresenceMachine>,
     speakers: BTreeMap<Region, Speaker>,
     /// Who is active, in the order of what comes out.
@@ -142,29 +142,29 @@ pub struct PresenceReplay {
     said: Vec<String>,
 }
 
-impl PresenceReplay {
-    /// A replay whose time 0 is `origin`; any instant does.
-    pub fn new(origin: Instant) -> Self {
-        PresenceReplay {
-            reader: Reader::new(origin),
-            machine: None,
-            speakers: BTreeMap::new(),
-            active: BTreeMap::new(),
-            said: Vec::new(),
-        }
-    }
-
-    /// Takes the next line and returns what the machine says until then, a JSON line each. An empty line is
-    /// counted and says nothing.
-    pub fn line(&mut self, text: &str) -> Result<Vec<String>, ReplayError> {
-        let Some(line) = self.reader.read(text, |line: &Line| line.at_ms)? else {
+impl Replay for PresenceReplay {
+    fn line(&mut self, text: &str) -> Result<Vec<String>, ReplayError> {
+        let Some(line) = self.recording.read(text, |line: &Line| line.at_ms)? else {
             return Ok(Vec::new());
         };
         let result = self.take(line);
         let said = std::mem::take(&mut self.said);
         match result {
             Ok(()) => Ok(said),
-            Err((field, cause)) => Err(self.reader.error(field, cause)),
+            Err((field, cause)) => Err(self.recording.error(field, cause)),
+        }
+    }
+}
+
+impl PresenceReplay {
+    /// A replay whose time 0 is `origin`; any instant does.
+    pub fn new(origin: Instant) -> Self {
+        PresenceReplay {
+            recording: Recording::new(origin),
+            machine: None,
+            speakers: BTreeMap::new(),
+            active: BTreeMap::new(),
+            said: Vec::new(),
         }
     }
 
@@ -176,7 +176,7 @@ impl PresenceReplay {
             if let Some(field) = line.unused() {
                 return Err((field, "the first line has only at_ms and config".to_owned()));
             }
-            let now = self.reader.now();
+            let now = self.recording.now();
             let mut machine = PresenceMachine::new(config.check()?, now);
             machine.handle_input(now, Input::Clock(BrokerClock::new(now, line.at_ms)));
             self.machine = Some(machine);
@@ -255,7 +255,7 @@ impl PresenceReplay {
     }
 
     fn give(&mut self, region: Region, epoch: u64, seq: u64, record_ms: u64, caught_up: bool, body: RegionEventBody) {
-        let now = self.reader.now();
+        let now = self.recording.now();
         let Some(machine) = &mut self.machine else { return };
         let event = RegionEvent {
             region,
@@ -279,7 +279,7 @@ impl PresenceReplay {
 
     /// Fires timers up to the line's time, each at its own.
     fn advance(&mut self) {
-        let now = self.reader.now();
+        let now = self.recording.now();
         while let Some(machine) = &mut self.machine
             && let Some((at, _)) = machine.poll_timeout().filter(|(at, _)| *at <= now)
         {
@@ -300,7 +300,7 @@ impl PresenceReplay {
                     };
                     let (active_region, term) = self.active.get(&switch).cloned().unwrap_or_default();
                     let line = OutLine {
-                        at_ms: self.reader.ms(now),
+                        at_ms: self.recording.ms(now),
                         switch,
                         event: name,
                         active_region,
@@ -330,7 +330,7 @@ impl PresenceReplay {
 
     /// The region does at once what it is told, and says so; that is no evidence of life.
     fn role_told(&mut self, now: Instant, region: Region, switch: SwitchId, role: Role, term: Term) {
-        let now_ms = self.reader.ms(now);
+        let now_ms = self.recording.ms(now);
         let Some(speaker) = self.speakers.get_mut(&region) else {
             return;
         };

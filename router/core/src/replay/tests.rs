@@ -1,3 +1,7 @@
+use std::time::Instant;
+
+use skerry_bus::recording::{Replay as _, ReplayError};
+
 use super::*;
 
 /// The examples of the operator's page: pairs of blocks, `jsonl NAME in` and `jsonl NAME out`.
@@ -32,11 +36,11 @@ fn examples(name: &str) -> Vec<(Vec<String>, Vec<String>)> {
 type Replay = fn(&[String]) -> (Vec<String>, Result<(), ReplayError>);
 
 fn run_presence(lines: &[String]) -> (Vec<String>, Result<(), ReplayError>) {
-    presence(lines.iter().map(String::as_str), Instant::now())
+    PresenceReplay::new(Instant::now()).all(lines.iter().map(String::as_str))
 }
 
 fn run_links(lines: &[String]) -> (Vec<String>, Result<(), ReplayError>) {
-    links(lines.iter().map(String::as_str), Instant::now())
+    LinksReplay::new(Instant::now()).all(lines.iter().map(String::as_str))
 }
 
 #[test]
