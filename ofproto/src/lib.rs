@@ -73,6 +73,7 @@ mod switch;
 mod table;
 mod table_features;
 mod text;
+mod validate;
 mod wire;
 
 pub use action::{Action, ActionType};
@@ -124,3 +125,4 @@ pub use table_features::{
     TableFeatures,
 };
 pub use text::{FixedText, MacAddr, NotAMacAddr};
+pub use validate::{Refusal, RefusalCause};
