@@ -38,9 +38,9 @@ impl GroupMod {
             GroupModFailedCode::BAD_COMMAND,
             RefusalCause::UnknownCommand(u32::from(self.command.0)),
         )?;
-        // What is deleted may be all groups.
+        let all = deletes && self.group_id == GroupId::ALL;
         refuse_if(
-            !self.group_id.can_exist() && !(deletes && self.group_id == GroupId::ALL),
+            !(self.group_id.can_exist() || all),
             STRUCTURE,
             GroupModFailedCode::INVALID_GROUP,
             RefusalCause::Group(self.group_id),

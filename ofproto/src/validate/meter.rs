@@ -33,8 +33,9 @@ impl MeterMod {
             RefusalCause::UnknownCommand(u32::from(self.command.0)),
         )?;
         let deletes = self.command == MeterModCommand::DELETE;
+        let all = deletes && self.meter_id == MeterId::ALL;
         refuse_if(
-            !self.meter_id.can_exist() && !(deletes && self.meter_id == MeterId::ALL),
+            !(self.meter_id.can_exist() || all),
             STRUCTURE,
             MeterModFailedCode::INVALID_METER,
             RefusalCause::Meter(self.meter_id),
