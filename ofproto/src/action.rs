@@ -3,6 +3,7 @@
 use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
 use crate::number::{ExperimenterId, GroupId, PortNo, QueueId};
 use crate::oxm::Oxm;
+use crate::subfield::{self, FieldCopy, FieldLoad};
 use crate::wire::{Reader, Wire, Writer};
 use bytes::Bytes;
 
@@ -69,6 +70,12 @@ pub enum Action {
     PushPbb(u16),
     /// Take the provider backbone tag off.
     PopPbb,
+    /// Copy bits of one field to another, as the ONF defined it for 1.3 (EXT-320).
+    CopyField(FieldCopy),
+    /// Copy bits of one field to another, as Nicira defined it (NXAST_REG_MOVE).
+    RegMove(FieldCopy),
+    /// Set bits of a field, as Nicira defined it (NXAST_REG_LOAD).
+    RegLoad(FieldLoad),
     /// Defined elsewhere; its bytes are kept.
     Experimenter {
         /// By whom.
@@ -126,7 +133,9 @@ impl Action {
             Self::SetField(_) => ActionType::SET_FIELD,
             Self::PushPbb(_) => ActionType::PUSH_PBB,
             Self::PopPbb => ActionType::POP_PBB,
-            Self::Experimenter { .. } => ActionType::EXPERIMENTER,
+            Self::CopyField(_) | Self::RegMove(_) | Self::RegLoad(_) | Self::Experimenter { .. } => {
+                ActionType::EXPERIMENTER
+            }
             Self::Unknown { kind, .. } => *kind,
         }
     }
@@ -183,13 +192,7 @@ impl Wire for Action {
             }
             ActionType::GROUP => return Ok(Self::Group(GroupId::read(&mut r)?)),
             ActionType::SET_QUEUE => return Ok(Self::SetQueue(QueueId::read(&mut r)?)),
-            ActionType::EXPERIMENTER => {
-                let experimenter = ExperimenterId::read(&mut r)?;
-                return Ok(Self::Experimenter {
-                    experimenter,
-                    body: r.remaining()?,
-                });
-            }
+            ActionType::EXPERIMENTER => return subfield::read(&mut r, start),
             ActionType::PUSH_VLAN => Self::PushVlan(r.u16()?),
             ActionType::PUSH_MPLS => Self::PushMpls(r.u16()?),
             ActionType::PUSH_PBB => Self::PushPbb(r.u16()?),
@@ -244,8 +247,12 @@ impl Wire for Action {
                 oxm.write(w)?;
                 w.pad_to_8(start);
             }
+            Self::CopyField(copy) => subfield::write_copy_field(copy, w, start)?,
+            Self::RegMove(copy) => subfield::write_reg_move(copy, w, start)?,
+            Self::RegLoad(load) => subfield::write_reg_load(load, w)?,
             Self::Experimenter { experimenter, body } => {
                 check_body("ofp_action_experimenter_header", body, 8)?;
+                subfield::check_kept(*experimenter, body)?;
                 experimenter.write(w)?;
                 w.slice(body);
             }

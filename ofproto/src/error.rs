@@ -130,7 +130,7 @@ impl DecodeError {
             (ErrorType::BAD_MATCH, BadMatchCode::BAD_LEN.0)
         } else if is("ofp_action_set_field") {
             (ErrorType::BAD_ACTION, BadActionCode::BAD_SET_LEN.0)
-        } else if is("ofp_action") {
+        } else if is("ofp_action") || is("nx_action") {
             (ErrorType::BAD_ACTION, BadActionCode::BAD_LEN.0)
         } else if is("ofp_instruction") {
             (ErrorType::BAD_INSTRUCTION, BadInstructionCode::BAD_LEN.0)

@@ -69,6 +69,7 @@ mod port;
 mod queue;
 mod reassembly;
 mod role;
+mod subfield;
 mod switch;
 mod table;
 mod table_features;
@@ -118,6 +119,7 @@ pub use queue::{
 };
 pub use reassembly::{Reassembly, ReassemblyError, ReassemblyLimits};
 pub use role::{AsyncConfig, ControllerRole, FlowRemovedReasons, PacketInReasons, PortReasons, RoleMsg};
+pub use subfield::{FieldCopy, FieldLoad, NiciraActionType, ONF_COPY_FIELD, OfsNBits};
 pub use switch::{Capabilities, ConfigFlags, FeaturesReply, SwitchConfig};
 pub use table::{TableMod, TableStats};
 pub use table_features::{

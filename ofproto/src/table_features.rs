@@ -247,8 +247,9 @@ type_ids! {
     ActionId ActionType "ofp_action_header";
 }
 
-/// A field that a table can match or set: the header of its TLV alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A field without a value, such as one that a table can match or set: the header of its
+/// TLV alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OxmId {
     /// Which field.
     pub field: OxmField,

@@ -49,6 +49,22 @@ fn every_kind_of_message_is_read_back() {
     }
 }
 
+/// The same value with its keys in the order of the alphabet, whatever order the build keeps.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let keys: BTreeMap<&String, &Value> = map.iter().collect();
+            Value::Object(
+                keys.into_iter()
+                    .map(|(key, value)| (key.clone(), sorted(value)))
+                    .collect(),
+            )
+        }
+        Value::Array(list) => list.iter().map(sorted).collect(),
+        other => other.clone(),
+    }
+}
+
 /// One file for each type of message: every vector of that type, as JSON. Written anew
 /// with `UPDATE_GOLDEN=1`; then read what changed.
 #[test]
@@ -73,7 +89,8 @@ fn every_vector_is_printed_as_its_golden_file_says() {
     for (name, values) in files {
         let path = folder.join(format!("{name}.json"));
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            let text = serde_json::to_string_pretty(&values).expect("values are JSON");
+            let sorted: Vec<Value> = values.iter().map(sorted).collect();
+            let text = serde_json::to_string_pretty(&sorted).expect("values are JSON");
             std::fs::write(&path, text + "\n").expect("a writable golden file");
         }
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -7,8 +7,8 @@ use crate::{
     FlowModFlags, FlowRemovedReason, FlowRemovedReasons, GroupCapabilities, GroupId, GroupModCommand, GroupType,
     GroupTypes, HelloElementType, InstructionType, MatchType, MessageType, MeterBandType, MeterBandTypes,
     MeterCapabilities, MeterFlags, MeterId, MeterModCommand, MultipartReplyFlags, MultipartRequestFlags, MultipartType,
-    OxmClass, PacketInReason, PacketInReasons, PortConfig, PortFeatures, PortNo, PortReason, PortReasons, PortState,
-    QueueId, QueuePropType, RoleReason, TableFeaturePropType, TableId,
+    NiciraActionType, OxmClass, PacketInReason, PacketInReasons, PortConfig, PortFeatures, PortNo, PortReason,
+    PortReasons, PortState, QueueId, QueuePropType, RoleReason, TableFeaturePropType, TableId,
 };
 use bytes::Bytes;
 use core::fmt::Write;
@@ -88,6 +88,7 @@ named_numbers!(
     MeterId,
     MeterModCommand,
     MultipartType,
+    NiciraActionType,
     OxmClass,
     PacketInReason,
     PortNo,

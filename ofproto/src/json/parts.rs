@@ -8,12 +8,13 @@ use crate::hello::{Hello, HelloElement, HelloElementType};
 use crate::instruction::{Instruction, InstructionType};
 use crate::meter::{MeterBand, MeterBandType};
 use crate::multipart::{MultipartReply, MultipartReplyBody, MultipartRequest, MultipartRequestBody};
-use crate::number::PortNo;
+use crate::number::{ExperimenterId, PortNo};
 use crate::ofp_match::{Match, MatchType};
 use crate::oxm::Oxm;
 use crate::oxm_table::OxmKind;
 use crate::packet::PacketOut;
 use crate::queue::{QueueProp, QueuePropType};
+use crate::subfield::{FieldCopy, FieldLoad, NiciraActionType, ONF_COPY_FIELD, OfsNBits};
 use crate::text::MacAddr;
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -145,6 +146,20 @@ impl JsonFields for Action {
             Self::SetQueue(queue) => put!(map, "queue_id": queue),
             Self::Group(group) => put!(map, "group_id": group),
             Self::SetField(oxm) => put!(map, "field": oxm),
+            Self::CopyField(copy) => {
+                put!(map, "experimenter": &ExperimenterId::ONF, "exp_type": &ONF_COPY_FIELD, "n_bits": &copy.n_bits);
+                put!(map, "src_offset": &copy.src_offset, "dst_offset": &copy.dst_offset);
+                put!(map, "src": &copy.src, "dst": &copy.dst);
+            }
+            Self::RegMove(copy) => {
+                put!(map, "experimenter": &ExperimenterId::NICIRA, "subtype": &NiciraActionType::REG_MOVE);
+                put!(map, "n_bits": &copy.n_bits, "src_ofs": &copy.src_offset, "dst_ofs": &copy.dst_offset);
+                put!(map, "src": &copy.src, "dst": &copy.dst);
+            }
+            Self::RegLoad(load) => {
+                put!(map, "experimenter": &ExperimenterId::NICIRA, "subtype": &NiciraActionType::REG_LOAD);
+                put!(map, "ofs": &load.bits.ofs(), "n_bits": &load.bits.n_bits(), "dst": &load.dst, "value": &load.value);
+            }
             Self::Experimenter { experimenter, body } => put!(map, "experimenter": experimenter, "data": body),
             Self::Unknown { body, .. } => put!(map, "data": body),
         }
@@ -171,16 +186,56 @@ impl JsonFields for Action {
             ActionType::SET_FIELD => Self::SetField(fields.take("field")?),
             ActionType::PUSH_PBB => Self::PushPbb(fields.take("ethertype")?),
             ActionType::POP_PBB => Self::PopPbb,
-            ActionType::EXPERIMENTER => Self::Experimenter {
-                experimenter: fields.take("experimenter")?,
-                body: fields.take("data")?,
-            },
+            ActionType::EXPERIMENTER => return take_experimenter_action(fields),
             kind => Self::Unknown {
                 kind,
                 body: fields.take("data")?,
             },
         })
     }
+}
+
+/// An action of an experimenter: one whose parts are known says which of them it is.
+fn take_experimenter_action(fields: &mut Fields<'_>) -> Result<Action, JsonError> {
+    let experimenter = fields.take("experimenter")?;
+    if experimenter == ExperimenterId::ONF && fields.has("exp_type") {
+        fields.take_with("exp_type", |value| match u16::from_json(value)? {
+            ONF_COPY_FIELD => Ok(()),
+            _ => Err(JsonError::expected("3200, copy-field, or no exp_type and data")),
+        })?;
+        return take_field_copy(fields, "src_offset", "dst_offset").map(Action::CopyField);
+    }
+    if experimenter != ExperimenterId::NICIRA || !fields.has("subtype") {
+        let body = fields.take("data")?;
+        return Ok(Action::Experimenter { experimenter, body });
+    }
+    let load = fields.take_with("subtype", |value| match NiciraActionType::from_json(value)? {
+        NiciraActionType::REG_MOVE => Ok(false),
+        NiciraActionType::REG_LOAD => Ok(true),
+        _ => Err(JsonError::expected(
+            "one of the names of NiciraActionType, or no subtype and data",
+        )),
+    })?;
+    if !load {
+        return take_field_copy(fields, "src_ofs", "dst_ofs").map(Action::RegMove);
+    }
+    let ofs = fields.take("ofs")?;
+    let bits = fields.take_with("n_bits", |value| {
+        OfsNBits::new(ofs, u16::from_json(value)?)
+            .ok_or(JsonError::expected("1 to 64, from a bit that is at most 1023 on"))
+    })?;
+    let (dst, value) = (fields.take("dst")?, fields.take("value")?);
+    Ok(Action::RegLoad(FieldLoad { bits, dst, value }))
+}
+
+fn take_field_copy(fields: &mut Fields<'_>, src: &'static str, dst: &'static str) -> Result<FieldCopy, JsonError> {
+    Ok(FieldCopy {
+        n_bits: fields.take("n_bits")?,
+        src_offset: fields.take(src)?,
+        dst_offset: fields.take(dst)?,
+        src: fields.take("src")?,
+        dst: fields.take("dst")?,
+    })
 }
 
 impl JsonFields for Instruction {

@@ -240,7 +240,7 @@ impl Gen for Match {
 
 impl Gen for Action {
     fn generate(d: &mut Draw<'_>) -> Self {
-        match d.below(18) {
+        match d.below(21) {
             0 => Self::Output {
                 port: d.pick(&[PortNo(1), PortNo(7), PortNo::IN_PORT]),
                 max_len: 0,
@@ -272,11 +272,19 @@ impl Gen for Action {
             ]),
             15 => {
                 let words = d.below(4);
+                let (experimenter, body) = (Gen::generate(d), d.bytes(words * 8));
                 Self::Experimenter {
-                    experimenter: Gen::generate(d),
-                    body: d.bytes(words * 8),
+                    experimenter,
+                    // What a subtype that is known says would not be kept as bytes.
+                    body: match body.get(..2) {
+                        Some([0, 6 | 7] | [0x0c, 0x80]) => Bytes::new(),
+                        _ => body,
+                    },
                 }
             }
+            18 => Self::CopyField(Gen::generate(d)),
+            19 => Self::RegMove(Gen::generate(d)),
+            20 => Self::RegLoad(Gen::generate(d)),
             16 => {
                 let words = d.below(4);
                 Self::Unknown {
@@ -285,6 +293,22 @@ impl Gen for Action {
                 }
             }
             _ => Self::SetField(Gen::generate(d)),
+        }
+    }
+}
+
+impl Gen for FieldLoad {
+    fn generate(d: &mut Draw<'_>) -> Self {
+        let (ofs, n_bits) = (d.below(1024) as u16, 1 + d.below(64) as u16);
+        let field = d.pick(OXM_TABLE).field;
+        Self {
+            bits: OfsNBits::new(ofs, n_bits).expect("bits that there is room for"),
+            dst: OxmId {
+                field: d.pick(&[field, OxmField::of_class(OxmClass::NXM_1, 7)]),
+                masked: d.one_in(8),
+                length: d.u8(),
+            },
+            value: Gen::generate(d),
         }
     }
 }
@@ -454,6 +478,7 @@ macro_rules! structs {
 }
 
 structs! {
+    FieldCopy { n_bits, src_offset, dst_offset, src, dst }
     Experimenter { experimenter, exp_type, data }
     RoleStatus { role, reason, generation_id }
     RoleMsg { role, generation_id }

@@ -153,7 +153,9 @@ fn read_action(action: &OfAction, known: &impl Known) -> Result<Action, Refusal>
         OfAction::PopVlan => Action::PopVlan,
         OfAction::SetField(oxm) if !oxm.is_masked() => set_field(oxm)?,
         OfAction::SetField(_) => return Err(Refusal::action(Bad::BAD_SET_TYPE)),
-        OfAction::Experimenter { .. } => return Err(Refusal::action(Bad::BAD_EXPERIMENTER)),
+        OfAction::CopyField(_) | OfAction::RegMove(_) | OfAction::RegLoad(_) | OfAction::Experimenter { .. } => {
+            return Err(Refusal::action(Bad::BAD_EXPERIMENTER));
+        }
         _ => return Err(Refusal::action(Bad::BAD_TYPE)),
     })
 }
