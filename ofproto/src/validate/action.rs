@@ -64,6 +64,8 @@ impl Action {
                 BadActionCode::BAD_TYPE,
                 RefusalCause::UnknownType(u32::from(kind.0)),
             ),
+            // Whether their fields exist and their bits fit is not judged yet.
+            Self::CopyField(_) | Self::RegMove(_) | Self::RegLoad(_) => Ok(()),
             Self::CopyTtlOut
             | Self::CopyTtlIn
             | Self::SetMplsTtl(_)
