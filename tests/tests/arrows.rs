@@ -9,6 +9,7 @@ use serde_json::Value;
 /// Which of our packages a package may use. Whoever adds an arrow adds it here, with its reason in ARCHITECTURE.md.
 const ARROWS: &[(&str, &[&str])] = &[
     ("ofproto", &[]),
+    ("skerry-bench", &["ofproto"]),
     ("skerry-bus", &[]),
     ("skerry-network", &["skerry-bus"]),
     ("skerry-speaker-core", &["ofproto", "skerry-bus"]),
