@@ -4,7 +4,7 @@ use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
 use crate::number::{ExperimenterId, GroupId, PortNo, QueueId};
 use crate::oxm::Oxm;
 use crate::subfield::{self, FieldCopy, FieldLoad};
-use crate::wire::{Reader, Wire, Writer};
+use crate::wire::{Reader, Wire, Writer, count_elements};
 use bytes::Bytes;
 
 code_point! {
@@ -95,8 +95,11 @@ pub enum Action {
 /// Bytes of the smallest action: type, length and four more.
 const LEAST: usize = 8;
 
+/// The same, as it is written.
+const SHORT_LEN: u8 = 8;
+
 /// Bytes of OFPAT_OUTPUT.
-const OUTPUT: usize = 16;
+const OUTPUT_LEN: u8 = 16;
 
 const STRUCTURE: &str = "ofp_action_header";
 
@@ -141,118 +144,82 @@ impl Action {
     }
 }
 
-/// The structure of a known action, and its length if that is fixed.
-fn shape(kind: ActionType) -> (&'static str, Option<usize>) {
-    match kind {
-        ActionType::OUTPUT => ("ofp_action_output", Some(OUTPUT)),
-        ActionType::SET_MPLS_TTL => ("ofp_action_mpls_ttl", Some(LEAST)),
-        ActionType::PUSH_VLAN | ActionType::PUSH_MPLS | ActionType::PUSH_PBB => ("ofp_action_push", Some(LEAST)),
-        ActionType::POP_MPLS => ("ofp_action_pop_mpls", Some(LEAST)),
-        ActionType::SET_QUEUE => ("ofp_action_set_queue", Some(LEAST)),
-        ActionType::GROUP => ("ofp_action_group", Some(LEAST)),
-        ActionType::SET_NW_TTL => ("ofp_action_nw_ttl", Some(LEAST)),
-        ActionType::COPY_TTL_OUT
-        | ActionType::COPY_TTL_IN
-        | ActionType::DEC_MPLS_TTL
-        | ActionType::POP_VLAN
-        | ActionType::DEC_NW_TTL
-        | ActionType::POP_PBB => (STRUCTURE, Some(LEAST)),
-        ActionType::SET_FIELD => ("ofp_action_set_field", None),
-        ActionType::EXPERIMENTER => ("ofp_action_experimenter_header", None),
-        _ => (STRUCTURE, None),
-    }
-}
-
 impl Wire for Action {
     #[inline]
-    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let start = r.offset();
-        let mut r = r.element(STRUCTURE, 2, LEAST, 8)?;
-        let said = r.left();
+    fn read(outer: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let start = outer.offset();
+        let mut r = outer.element(STRUCTURE, 2, LEAST, 8)?;
         let kind = ActionType::read(&mut r)?;
         r.skip(2)?;
-        let (structure, fixed) = shape(kind);
-        r.enter(structure);
-        if let Some(must) = fixed.filter(|must| *must != said) {
-            return Err(r.error_at(start, DecodeCause::WrongLength { said, must }));
-        }
-        let action = match kind {
+        match kind {
             ActionType::OUTPUT => {
-                let (port, max_len) = (PortNo::read(&mut r)?, r.u16()?);
-                r.skip(6)?;
-                return Ok(Self::Output { port, max_len });
+                r.exactly("ofp_action_output", usize::from(OUTPUT_LEN))?;
+                Ok(Self::Output {
+                    port: PortNo::read(&mut r)?,
+                    max_len: r.u16()?,
+                })
             }
             ActionType::SET_FIELD => {
+                r.enter("ofp_action_set_field");
                 let oxm = Oxm::read(&mut r)?;
                 // The field and at most seven bytes that fill up to a multiple of 8.
-                return match r.left() {
+                match r.left() {
                     left @ 8.. => Err(r.error(DecodeCause::Trailing { left })),
                     _ => Ok(Self::SetField(oxm)),
-                };
+                }
             }
-            ActionType::GROUP => return Ok(Self::Group(GroupId::read(&mut r)?)),
-            ActionType::SET_QUEUE => return Ok(Self::SetQueue(QueueId::read(&mut r)?)),
-            ActionType::EXPERIMENTER => return subfield::read(&mut r, start),
-            ActionType::PUSH_VLAN => Self::PushVlan(r.u16()?),
-            ActionType::PUSH_MPLS => Self::PushMpls(r.u16()?),
-            ActionType::PUSH_PBB => Self::PushPbb(r.u16()?),
-            ActionType::POP_MPLS => Self::PopMpls(r.u16()?),
-            ActionType::SET_MPLS_TTL => Self::SetMplsTtl(r.u8()?),
-            ActionType::SET_NW_TTL => Self::SetNwTtl(r.u8()?),
-            ActionType::COPY_TTL_OUT => Self::CopyTtlOut,
-            ActionType::COPY_TTL_IN => Self::CopyTtlIn,
-            ActionType::DEC_MPLS_TTL => Self::DecMplsTtl,
-            ActionType::POP_VLAN => Self::PopVlan,
-            ActionType::DEC_NW_TTL => Self::DecNwTtl,
-            ActionType::POP_PBB => Self::PopPbb,
-            _ => {
-                return Ok(Self::Unknown {
-                    kind,
-                    body: r.remaining()?,
-                });
+            ActionType::EXPERIMENTER => {
+                r.enter("ofp_action_experimenter_header");
+                subfield::read(&mut r, start)
             }
-        };
-        // What is left of a fixed action is padding.
-        Ok(action)
+            _ => Self::read_short(kind, &mut r),
+        }
     }
 
     #[inline]
     fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         let start = w.position();
-        let kind = self.kind();
-        kind.write(w)?;
-        w.u16(0);
         match self {
             Self::Output { port, max_len } => {
+                w.array(header(ActionType::OUTPUT, OUTPUT_LEN));
                 w.u32(port.0);
                 w.u16(*max_len);
                 w.pad(6);
+                return Ok(());
             }
-            Self::CopyTtlOut | Self::CopyTtlIn | Self::DecMplsTtl | Self::PopVlan | Self::DecNwTtl | Self::PopPbb => {
-                w.pad(4)
-            }
-            Self::SetMplsTtl(ttl) | Self::SetNwTtl(ttl) => {
-                w.u8(*ttl);
-                w.pad(3);
-            }
+            Self::SetMplsTtl(ttl) | Self::SetNwTtl(ttl) => return short(self.kind(), [*ttl, 0, 0, 0], w),
             Self::PushVlan(ethertype)
             | Self::PushMpls(ethertype)
             | Self::PopMpls(ethertype)
             | Self::PushPbb(ethertype) => {
-                w.u16(*ethertype);
-                w.pad(2);
+                let [high, low] = ethertype.to_be_bytes();
+                return short(self.kind(), [high, low, 0, 0], w);
             }
-            Self::SetQueue(QueueId(id)) | Self::Group(GroupId(id)) => w.u32(*id),
+            Self::SetQueue(QueueId(id)) | Self::Group(GroupId(id)) => return short(self.kind(), id.to_be_bytes(), w),
+            Self::CopyTtlOut | Self::CopyTtlIn | Self::DecMplsTtl | Self::PopVlan | Self::DecNwTtl | Self::PopPbb => {
+                return short(self.kind(), [0; 4], w);
+            }
             Self::SetField(oxm) => {
+                w.array(header(ActionType::SET_FIELD, 0));
                 oxm.write(w)?;
                 w.pad_to_8(start);
             }
-            Self::CopyField(copy) => subfield::write_copy_field(copy, w, start)?,
-            Self::RegMove(copy) => subfield::write_reg_move(copy, w, start)?,
-            Self::RegLoad(load) => subfield::write_reg_load(load, w)?,
+            Self::CopyField(copy) => {
+                w.array(header(ActionType::EXPERIMENTER, 0));
+                subfield::write_copy_field(copy, w, start)?;
+            }
+            Self::RegMove(copy) => {
+                w.array(header(ActionType::EXPERIMENTER, 0));
+                subfield::write_reg_move(copy, w, start)?;
+            }
+            Self::RegLoad(load) => {
+                w.array(header(ActionType::EXPERIMENTER, 0));
+                subfield::write_reg_load(load, w)?;
+            }
             Self::Experimenter { experimenter, body } => {
                 check_body("ofp_action_experimenter_header", body, 8)?;
                 subfield::check_kept(*experimenter, body)?;
+                w.array(header(ActionType::EXPERIMENTER, 0));
                 experimenter.write(w)?;
                 w.slice(body);
             }
@@ -265,11 +232,80 @@ impl Wire for Action {
                     });
                 }
                 check_body(STRUCTURE, body, 4)?;
+                w.array(header(*kind, 0));
                 w.slice(body);
             }
         }
         w.set_length(STRUCTURE, start.saturating_add(2), start)
     }
+
+    #[inline]
+    fn count(bytes: &[u8]) -> usize {
+        count_elements(bytes, 2, LEAST)
+    }
+}
+
+impl Action {
+    /// Reads an action that says all it says in four bytes behind type and length.
+    #[inline]
+    fn read_short(kind: ActionType, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let structure = match kind {
+            ActionType::SET_MPLS_TTL => "ofp_action_mpls_ttl",
+            ActionType::PUSH_VLAN | ActionType::PUSH_MPLS | ActionType::PUSH_PBB => "ofp_action_push",
+            ActionType::POP_MPLS => "ofp_action_pop_mpls",
+            ActionType::SET_QUEUE => "ofp_action_set_queue",
+            ActionType::GROUP => "ofp_action_group",
+            ActionType::SET_NW_TTL => "ofp_action_nw_ttl",
+            ActionType::COPY_TTL_OUT
+            | ActionType::COPY_TTL_IN
+            | ActionType::DEC_MPLS_TTL
+            | ActionType::POP_VLAN
+            | ActionType::DEC_NW_TTL
+            | ActionType::POP_PBB => STRUCTURE,
+            _ => {
+                return Ok(Self::Unknown {
+                    kind,
+                    body: r.remaining()?,
+                });
+            }
+        };
+        r.exactly(structure, LEAST)?;
+        let word = r.array::<4>()?;
+        let [octet, low, _, _] = word;
+        // What a shorter value leaves of the four bytes is padding.
+        let (number, ethertype) = (u32::from_be_bytes(word), u16::from_be_bytes([octet, low]));
+        Ok(match kind {
+            ActionType::PUSH_VLAN => Self::PushVlan(ethertype),
+            ActionType::PUSH_MPLS => Self::PushMpls(ethertype),
+            ActionType::PUSH_PBB => Self::PushPbb(ethertype),
+            ActionType::POP_MPLS => Self::PopMpls(ethertype),
+            ActionType::GROUP => Self::Group(GroupId(number)),
+            ActionType::SET_QUEUE => Self::SetQueue(QueueId(number)),
+            ActionType::SET_MPLS_TTL => Self::SetMplsTtl(octet),
+            ActionType::SET_NW_TTL => Self::SetNwTtl(octet),
+            ActionType::COPY_TTL_OUT => Self::CopyTtlOut,
+            ActionType::COPY_TTL_IN => Self::CopyTtlIn,
+            ActionType::DEC_MPLS_TTL => Self::DecMplsTtl,
+            ActionType::POP_VLAN => Self::PopVlan,
+            ActionType::DEC_NW_TTL => Self::DecNwTtl,
+            _ => Self::PopPbb,
+        })
+    }
+}
+
+/// Type and length. A length that is known only later is filled in then.
+#[inline]
+fn header(kind: ActionType, length: u8) -> [u8; 4] {
+    let [high, low] = kind.0.to_be_bytes();
+    [high, low, 0, length]
+}
+
+/// Writes the whole of an action that says all it says in four bytes.
+#[inline]
+fn short(kind: ActionType, [a, b, c, d]: [u8; 4], w: &mut Writer<'_>) -> Result<(), EncodeError> {
+    let [high, low, _, length] = header(kind, SHORT_LEN);
+    w.array([high, low, 0, length, a, b, c, d]);
+    Ok(())
 }
 
 /// The bytes kept for a structure, behind `before` bytes that we write, must fill it

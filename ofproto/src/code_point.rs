@@ -79,6 +79,10 @@ macro_rules! code_point {
             fn write(&self, w: &mut $crate::wire::Writer<'_>) -> Result<(), $crate::EncodeError> {
                 $crate::wire::Wire::write(&self.0, w)
             }
+            #[inline]
+            fn count(bytes: &[u8]) -> usize {
+                <$int as $crate::wire::Wire>::count(bytes)
+            }
         }
     };
 }
@@ -171,6 +175,10 @@ macro_rules! flag_word {
             #[inline]
             fn write(&self, w: &mut $crate::wire::Writer<'_>) -> Result<(), $crate::EncodeError> {
                 $crate::wire::Wire::write(&self.0, w)
+            }
+            #[inline]
+            fn count(bytes: &[u8]) -> usize {
+                <$int as $crate::wire::Wire>::count(bytes)
             }
         }
     };

@@ -1,10 +1,10 @@
 //! OFPT_EXPERIMENTER (section 7.5.4, `struct ofp_experimenter_header`) and the ONF's
 //! role status, which tells a controller that the switch changed its role.
 
-use crate::error::{DecodeError, EncodeError};
+use crate::error::DecodeError;
 use crate::number::ExperimenterId;
 use crate::role::ControllerRole;
-use crate::wire::{Reader, Wire, Writer};
+use crate::wire::{Reader, Wire, write_to};
 use bytes::{Bytes, BytesMut};
 
 wire_struct! {
@@ -64,7 +64,7 @@ impl RoleStatus {
     /// The experimenter message that says this.
     pub fn to_experimenter(&self) -> Experimenter {
         let mut out = BytesMut::new();
-        let written: Result<(), EncodeError> = self.write(&mut Writer::new(&mut out));
+        let written = write_to(&mut out, ROLE_STATUS, |w| self.write(w));
         written.expect("a structure of fixed size can always be written");
         Experimenter {
             experimenter: ExperimenterId::ONF,
@@ -73,6 +73,9 @@ impl RoleStatus {
         }
     }
 }
+
+/// Bytes of a role status.
+const ROLE_STATUS: usize = 16;
 
 /// Bytes of experimenter and exp_type.
 const EXPERIMENTER_HEADER: usize = 8;

@@ -1,9 +1,9 @@
 //! Instructions of a rule (section 7.2.4).
 
 use crate::action::{Action, check_body};
-use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
+use crate::error::{DecodeError, EncodeCause, EncodeError};
 use crate::number::{ExperimenterId, MeterId, TableId};
-use crate::wire::{Reader, Wire, Writer};
+use crate::wire::{Reader, Wire, Writer, count_elements};
 use bytes::Bytes;
 
 code_point! {
@@ -79,72 +79,64 @@ impl Instruction {
     }
 }
 
-/// The structure of a known instruction, and its length if that is fixed.
-fn shape(kind: InstructionType) -> (&'static str, Option<usize>) {
-    match kind {
-        InstructionType::GOTO_TABLE => ("ofp_instruction_goto_table", Some(LEAST)),
-        InstructionType::WRITE_METADATA => ("ofp_instruction_write_metadata", Some(WRITE_METADATA)),
-        InstructionType::WRITE_ACTIONS | InstructionType::APPLY_ACTIONS => ("ofp_instruction_actions", None),
-        // Section 7.2.4: "For the Clear-Actions instruction, the structure does not
-        // contain any actions."
-        InstructionType::CLEAR_ACTIONS => ("ofp_instruction_actions", Some(LEAST)),
-        InstructionType::METER => ("ofp_instruction_meter", Some(LEAST)),
-        InstructionType::EXPERIMENTER => ("ofp_instruction_experimenter", None),
-        _ => (STRUCTURE, None),
-    }
-}
-
 impl Wire for Instruction {
     #[inline]
-    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let start = r.offset();
-        let mut r = r.element(STRUCTURE, 2, LEAST, 8)?;
-        let said = r.left();
+    fn read(outer: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut r = outer.element(STRUCTURE, 2, LEAST, 8)?;
         let kind = InstructionType::read(&mut r)?;
         r.skip(2)?;
-        let (structure, fixed) = shape(kind);
-        r.enter(structure);
-        if let Some(must) = fixed.filter(|must| *must != said) {
-            return Err(r.error_at(start, DecodeCause::WrongLength { said, must }));
-        }
-        Ok(match kind {
-            InstructionType::GOTO_TABLE => Self::GotoTable(TableId::read(&mut r)?),
-            InstructionType::WRITE_METADATA => {
+        match kind {
+            InstructionType::APPLY_ACTIONS | InstructionType::WRITE_ACTIONS => {
+                r.enter("ofp_instruction_actions");
                 r.skip(4)?;
-                Self::WriteMetadata {
+                let actions = r.list()?;
+                Ok(if kind == InstructionType::APPLY_ACTIONS {
+                    Self::ApplyActions(actions)
+                } else {
+                    Self::WriteActions(actions)
+                })
+            }
+            InstructionType::GOTO_TABLE => {
+                r.exactly("ofp_instruction_goto_table", LEAST)?;
+                Ok(Self::GotoTable(TableId::read(&mut r)?))
+            }
+            InstructionType::WRITE_METADATA => {
+                r.exactly("ofp_instruction_write_metadata", WRITE_METADATA)?;
+                r.skip(4)?;
+                Ok(Self::WriteMetadata {
                     metadata: r.u64()?,
                     mask: r.u64()?,
-                }
+                })
             }
-            InstructionType::WRITE_ACTIONS => {
-                r.skip(4)?;
-                Self::WriteActions(r.list()?)
+            InstructionType::CLEAR_ACTIONS => {
+                // Section 7.2.4: "For the Clear-Actions instruction, the structure does
+                // not contain any actions."
+                r.exactly("ofp_instruction_actions", LEAST)?;
+                Ok(Self::ClearActions)
             }
-            InstructionType::APPLY_ACTIONS => {
-                r.skip(4)?;
-                Self::ApplyActions(r.list()?)
+            InstructionType::METER => {
+                r.exactly("ofp_instruction_meter", LEAST)?;
+                Ok(Self::Meter(MeterId::read(&mut r)?))
             }
-            InstructionType::CLEAR_ACTIONS => Self::ClearActions,
-            InstructionType::METER => Self::Meter(MeterId::read(&mut r)?),
             InstructionType::EXPERIMENTER => {
-                let experimenter = ExperimenterId::read(&mut r)?;
-                Self::Experimenter {
-                    experimenter,
+                r.enter("ofp_instruction_experimenter");
+                Ok(Self::Experimenter {
+                    experimenter: ExperimenterId::read(&mut r)?,
                     body: r.remaining()?,
-                }
+                })
             }
-            _ => Self::Unknown {
+            _ => Ok(Self::Unknown {
                 kind,
                 body: r.remaining()?,
-            },
-        })
+            }),
+        }
     }
 
     #[inline]
     fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         let start = w.position();
         self.kind().write(w)?;
-        w.u16(0);
+        w.pad(2);
         match self {
             Self::GotoTable(table) => {
                 table.write(w)?;
@@ -179,5 +171,10 @@ impl Wire for Instruction {
             }
         }
         w.set_length(STRUCTURE, start.saturating_add(2), start)
+    }
+
+    #[inline]
+    fn count(bytes: &[u8]) -> usize {
+        count_elements(bytes, 2, LEAST)
     }
 }

@@ -67,8 +67,10 @@ mod oxm_table;
 mod packet;
 mod port;
 mod queue;
+mod reader;
 mod reassembly;
 mod role;
+mod short_bytes;
 mod subfield;
 mod switch;
 mod table;
@@ -76,6 +78,7 @@ mod table_features;
 mod text;
 mod validate;
 mod wire;
+mod writer;
 
 pub use action::{Action, ActionType};
 pub use error::{DecodeCause, DecodeError, EncodeCause, EncodeError};

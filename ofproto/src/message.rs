@@ -16,7 +16,7 @@ use crate::queue::{QueueGetConfigReply, QueueGetConfigRequest};
 use crate::role::{AsyncConfig, RoleMsg};
 use crate::switch::{FeaturesReply, SwitchConfig};
 use crate::table::TableMod;
-use crate::wire::{Reader, Wire, Writer};
+use crate::wire::{Reader, Wire, Writer, write_to};
 use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value};
 
@@ -179,6 +179,29 @@ bodies! {
 
 const STRUCTURE: &str = "ofp_header";
 
+/// Room for a message whose payload has `payload` bytes: most take less. What takes
+/// more is measured and written again.
+const fn room(payload: usize) -> usize {
+    payload.saturating_add(256)
+}
+
+impl Body {
+    /// How long the message probably is at most.
+    #[inline]
+    fn room(&self) -> usize {
+        match self {
+            Self::EchoRequest(data) | Self::EchoReply(data) | Self::Unknown { body: data, .. } => room(data.len()),
+            Self::PacketIn(packet) => room(packet.data.len()),
+            Self::PacketOut(packet) => room(packet.data.len()),
+            Self::Experimenter(message) => room(message.data.len()),
+            Self::Error(error) => room(error.data.len()),
+            Self::GroupMod(change) => room(change.buckets.len().saturating_mul(64)),
+            Self::MultipartReply(reply) => room(reply.body.room()),
+            _ => room(0),
+        }
+    }
+}
+
 /// Where the length stands in the header.
 const LENGTH_AT: usize = 2;
 
@@ -252,12 +275,7 @@ impl Message {
     /// The value has no form on the wire. `out` is then as it was before.
     #[inline]
     pub fn encode(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
-        let before = out.len();
-        let written = self.write(&mut Writer::new(out));
-        if written.is_err() {
-            out.truncate(before);
-        }
-        written
+        write_to(out, self.body.room(), |w| self.write(w))
     }
 
     #[inline]
@@ -269,10 +287,8 @@ impl Message {
                 cause: EncodeCause::Version(self.version),
             });
         }
-        w.u8(self.version);
-        kind.write(w)?;
-        w.u16(0);
-        w.u32(self.xid);
+        let [a, b, c, d] = self.xid.to_be_bytes();
+        w.array([self.version, kind.0, 0, 0, a, b, c, d]);
         self.body.write(self.version, w)?;
         w.set_length(STRUCTURE, LENGTH_AT, 0)
     }

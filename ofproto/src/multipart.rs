@@ -270,6 +270,32 @@ impl MultipartRequest {
     }
 }
 
+impl MultipartReplyBody {
+    /// How long the long ones probably are at most.
+    pub(crate) fn room(&self) -> usize {
+        let (count, each) = match self {
+            Self::Desc(_) => (1, DESC_ROOM),
+            Self::Flow(rules) => (rules.len(), FLOW_ROOM),
+            Self::PortDesc(ports) => (ports.len(), PORT_ROOM),
+            Self::PortStats(ports) => (ports.len(), PORT_STATS_ROOM),
+            _ => (0, 0),
+        };
+        count.saturating_mul(each)
+    }
+}
+
+/// Bytes of `struct ofp_desc`.
+const DESC_ROOM: usize = 1_056;
+
+/// Bytes of a rule with six fields and six actions.
+const FLOW_ROOM: usize = 192;
+
+/// Bytes of `struct ofp_port`.
+const PORT_ROOM: usize = 64;
+
+/// Bytes of `struct ofp_port_stats`.
+const PORT_STATS_ROOM: usize = 112;
+
 /// OFPT_MULTIPART_REPLY (`struct ofp_multipart_reply`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MultipartReply {

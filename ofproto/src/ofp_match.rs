@@ -1,11 +1,11 @@
 //! A match (section 7.2.3.1, `struct ofp_match`): a list of match fields.
 
-use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
+use crate::error::{DecodeCause, DecodeError, EncodeError};
 use crate::number::PortNo;
 use crate::oxm::{self, Oxm, OxmField, OxmHeader};
+use crate::short_bytes::ShortBytes;
 use crate::text::MacAddr;
-use crate::wire::{Reader, Wire, Writer, padding_of};
-use bytes::{Bytes, BytesMut};
+use crate::wire::{Reader, Wire, Writer, padding_of, too_long};
 use core::fmt;
 use std::net::Ipv4Addr;
 
@@ -25,14 +25,19 @@ const STRUCTURE: &str = "ofp_match";
 /// Match fields in wire order, as they came: unknown classes, fields and
 /// experimenters are kept, and so are fields that occur twice.
 ///
-/// The fields stand in a slice of the frame they came in, checked when it was read:
-/// each has the width the specification gives it. So a match is read without
-/// allocating, two matches are equal when their bytes are, and [`Match::iter`] cannot
-/// fail. A match that is kept long after its frame should be [`Match::detached`].
-#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// The fields stand as on the wire, checked when they were read: each has the width
+/// the specification gives it. So a match is read without allocating, two matches are
+/// equal when their bytes are, and [`Match::iter`] cannot fail. A short match (an IPv4
+/// flow by port, addresses and ports is one) holds its bytes itself. A long one is a
+/// slice of the frame it came in; kept long after its frame it should be
+/// [`Match::detached`].
+#[derive(Clone, Default)]
 pub struct Match {
-    oxms: Bytes,
+    oxms: ShortBytes<SHORT>,
 }
+
+/// Bytes of a match that holds its fields itself: IN_PORT and an IPv4 flow take 47.
+const SHORT: usize = 48;
 
 impl Match {
     /// Matches every packet.
@@ -49,20 +54,17 @@ impl Match {
 
     /// Adds a field at the end.
     pub fn push(&mut self, oxm: Oxm) {
-        let mut out = match core::mem::take(&mut self.oxms).try_into_mut() {
-            Ok(own) => own,
-            Err(shared) => BytesMut::from(shared.as_ref()),
-        };
+        let mut out = self.as_bytes().to_vec();
         oxm.put(&mut out);
-        self.oxms = out.freeze();
+        self.oxms = ShortBytes::copy_of(&out);
     }
 
     /// The fields in wire order.
     #[inline]
     pub fn iter(&self) -> MatchIter<'_> {
         MatchIter {
-            oxms: &self.oxms,
-            at: 0,
+            of: self,
+            left: self.as_bytes(),
         }
     }
 
@@ -72,8 +74,9 @@ impl Match {
     }
 
     /// Whether every packet matches.
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.oxms.is_empty()
+        self.as_bytes().is_empty()
     }
 
     /// The first occurrence of a field.
@@ -85,13 +88,14 @@ impl Match {
     #[must_use]
     pub fn detached(&self) -> Self {
         Self {
-            oxms: Bytes::copy_from_slice(&self.oxms),
+            oxms: ShortBytes::copy_of(self.as_bytes()),
         }
     }
 
     /// The TLVs as they stand on the wire.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.oxms
+        self.oxms.as_slice()
     }
 
     fn number(&self, field: OxmField) -> Option<(u64, Option<u64>)> {
@@ -203,9 +207,11 @@ impl Match {
 
 impl FromIterator<Oxm> for Match {
     fn from_iter<I: IntoIterator<Item = Oxm>>(oxms: I) -> Self {
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         oxms.into_iter().for_each(|oxm| oxm.put(&mut out));
-        Self { oxms: out.freeze() }
+        Self {
+            oxms: ShortBytes::copy_of(&out),
+        }
     }
 }
 
@@ -224,11 +230,38 @@ impl<'m> IntoIterator for &'m Match {
     }
 }
 
+impl PartialEq for Match {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Match {}
+
+impl core::hash::Hash for Match {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
+    }
+}
+
+impl PartialOrd for Match {
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Match {
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
 /// The fields of a match, first to last.
 #[derive(Clone, Debug)]
 pub struct MatchIter<'m> {
-    oxms: &'m Bytes,
-    at: usize,
+    of: &'m Match,
+    left: &'m [u8],
 }
 
 impl Iterator for MatchIter<'_> {
@@ -236,14 +269,13 @@ impl Iterator for MatchIter<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<Oxm> {
-        let bytes = self.oxms.get(self.at..)?;
+        let bytes = self.left;
         let header = OxmHeader::peek(bytes)?;
-        let from = self.at.saturating_add(header.skip);
-        let to = from.saturating_add(header.payload);
-        // The slice is inside: `from_wire` looks first whether the bytes are there.
-        let oxm = Oxm::from_wire(header, bytes, || self.oxms.slice(from..to))?;
-        self.at = to;
-        Some(oxm)
+        self.left = bytes.get(header.skip.saturating_add(header.payload)..)?;
+        Oxm::from_wire(header, bytes, || {
+            let at = self.of.as_bytes().len().saturating_sub(bytes.len());
+            self.of.oxms.slice(at.saturating_add(header.skip), header.payload)
+        })
     }
 }
 
@@ -270,11 +302,9 @@ impl Wire for Match {
             let left = r.left().saturating_add(HEADER);
             return Err(r.error_at(start, DecodeCause::PastEnd { said, left }));
         }
-        let mut fields = r.sub(length)?;
-        let oxms = fields.rest_of_frame();
-        while !fields.is_empty() {
-            oxm::check(&mut fields)?;
-        }
+        let (at, bytes) = (r.offset(), r.rest());
+        oxm::check_all(&mut r.sub(length)?)?;
+        let oxms = ShortBytes::front(bytes, length, || r.frame_slice(at, length));
         r.skip(padding_of(said))?;
         r.leave(outer);
         Ok(Self { oxms })
@@ -282,16 +312,13 @@ impl Wire for Match {
 
     #[inline]
     fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
-        let length = self.oxms.len().saturating_add(HEADER);
+        let length = self.as_bytes().len().saturating_add(HEADER);
         let Ok(short) = u16::try_from(length) else {
-            return Err(EncodeError {
-                structure: STRUCTURE,
-                cause: EncodeCause::TooLong(length),
-            });
+            return Err(too_long(STRUCTURE, length));
         };
         w.u16(MatchType::OXM.0);
         w.u16(short);
-        w.slice(&self.oxms);
+        self.oxms.write(w);
         w.pad(padding_of(length));
         Ok(())
     }

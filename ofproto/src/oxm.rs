@@ -2,7 +2,8 @@
 
 use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
 use crate::number::{ExperimenterId, PortNo};
-use crate::oxm_table::{OXM_TABLE, OxmRow};
+use crate::oxm_table::{OXM_LENGTHS, OXM_TABLE, OxmRow};
+use crate::short_bytes::ShortBytes;
 use crate::text::MacAddr;
 use crate::wire::{Reader, Wire, Writer};
 use bytes::Bytes;
@@ -133,35 +134,9 @@ impl fmt::Debug for OxmField {
     }
 }
 
-/// Bytes that stand in the value itself when there are few.
-///
-/// 16 hold every field without a mask and all but the IPv6 addresses with one, so
-/// neither reading nor making those allocates.
-#[derive(Clone)]
-enum Payload {
-    Inline { len: u8, bytes: [u8; INLINE] },
-    Shared(Bytes),
-}
-
-const INLINE: usize = 16;
-
-impl Payload {
-    #[inline]
-    fn inline(slice: &[u8]) -> Option<Self> {
-        let len = u8::try_from(slice.len()).ok()?;
-        let mut bytes = [0; INLINE];
-        bytes.get_mut(..slice.len())?.copy_from_slice(slice);
-        Some(Self::Inline { len, bytes })
-    }
-
-    #[inline]
-    fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Inline { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or(bytes),
-            Self::Shared(bytes) => bytes,
-        }
-    }
-}
+/// Bytes of value and mask that a field holds itself: every field without a mask and all
+/// but the IPv6 addresses with one, so neither reading nor making those allocates.
+const SHORT: usize = 16;
 
 /// A field with its value and, if it is masked, its mask.
 ///
@@ -171,7 +146,7 @@ impl Payload {
 pub struct Oxm {
     field: OxmField,
     masked: bool,
-    payload: Payload,
+    payload: ShortBytes<SHORT>,
 }
 
 /// What stands in front of a value on the wire.
@@ -248,7 +223,7 @@ impl Oxm {
         if both.len() > room {
             return None;
         }
-        let payload = Payload::inline(both).unwrap_or_else(|| Payload::Shared(Bytes::copy_from_slice(both)));
+        let payload = ShortBytes::copy_of(both);
         Some(Self { field, masked, payload })
     }
 
@@ -260,11 +235,10 @@ impl Oxm {
         if let Some(mask) = mask {
             both.extend_from_slice(&tail(&mask));
         }
-        let payload = Payload::inline(&both).unwrap_or_else(|| Payload::Shared(Bytes::from(both)));
         Self {
             field,
             masked: mask.is_some(),
-            payload,
+            payload: ShortBytes::copy_of(&both),
         }
     }
 
@@ -304,7 +278,18 @@ impl Oxm {
     /// The value as a number; `None` when it has more than 64 bits.
     #[inline]
     pub fn value_u64(&self) -> Option<u64> {
-        number(self.value())
+        match &self.payload {
+            ShortBytes::Own { len, bytes } if !self.masked && *len <= 8 => {
+                let [a, b, c, d, e, f, g, h, ..] = *bytes;
+                let high = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+                // Without any bytes there is nothing to shift into view.
+                Some(
+                    high.checked_shr(u64::BITS.saturating_sub(u32::from(*len) * 8))
+                        .unwrap_or(0),
+                )
+            }
+            _ => number(self.value()),
+        }
     }
 
     /// The mask as a number; `None` when there is none or it has more than 64 bits.
@@ -313,33 +298,37 @@ impl Oxm {
         self.mask().and_then(number)
     }
 
-    /// Reads the TLV that `header` announced from `bytes`, which start with it.
+    /// The TLV that `header` announced and that `bytes`, where it is whole, starts with.
     #[inline]
     pub(crate) fn from_wire(header: OxmHeader, bytes: &[u8], shared: impl FnOnce() -> Bytes) -> Option<Self> {
-        let slice = bytes.get(header.skip..)?.get(..header.payload)?;
-        let payload = Payload::inline(slice).unwrap_or_else(|| Payload::Shared(shared()));
         Some(Self {
             field: header.field,
             masked: header.masked,
-            payload,
+            payload: ShortBytes::front(bytes.get(header.skip..)?, header.payload, shared),
         })
     }
 
-    /// Appends the TLV.
+    /// What stands in front of its bytes on the wire.
     #[inline]
-    pub(crate) fn put(&self, out: &mut impl bytes::BufMut) {
-        let payload = self.payload.as_slice();
-        let experimenter = self.field.experimenter();
-        let extra = if experimenter.is_some() { EXPERIMENTER } else { 0 };
-        let length = u8::try_from(payload.len().saturating_add(extra))
+    fn header(&self) -> [u8; HEADER] {
+        let extra = if self.field.class == OxmClass::EXPERIMENTER {
+            EXPERIMENTER
+        } else {
+            0
+        };
+        let length = u8::try_from(self.payload.as_slice().len().saturating_add(extra))
             .expect("a field that is longer than its length can say is never made");
-        out.put_u16(self.field.class.0);
-        out.put_u8((self.field.number << 1) | u8::from(self.masked));
-        out.put_u8(length);
-        if let Some(id) = experimenter {
-            out.put_u32(id.0);
+        let [high, low] = self.field.class.0.to_be_bytes();
+        [high, low, (self.field.number << 1) | u8::from(self.masked), length]
+    }
+
+    /// Appends the TLV.
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.header());
+        if let Some(id) = self.field.experimenter() {
+            out.extend_from_slice(&id.0.to_be_bytes());
         }
-        out.put_slice(payload);
+        out.extend_from_slice(self.payload.as_slice());
     }
 }
 
@@ -348,36 +337,85 @@ fn number(bytes: &[u8]) -> Option<u64> {
     (bytes.len() <= 8).then(|| bytes.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte)))
 }
 
-/// Checks one TLV at the reader's place and steps over it.
+const BASIC: [u8; 2] = OxmClass::OPENFLOW_BASIC.0.to_be_bytes();
+
+/// What is left behind the TLV at the front of `bytes`, if that is well formed.
 #[inline]
-pub(crate) fn check(r: &mut Reader<'_>) -> Result<OxmHeader, DecodeError> {
-    let Some(header) = OxmHeader::peek(r.rest()) else {
-        return Err(header_error(r));
+fn behind(bytes: &[u8]) -> Option<&[u8]> {
+    let [c0, c1, field, length] = *bytes.first_chunk::<HEADER>()?;
+    let fits = match OXM_LENGTHS.get(usize::from(field)) {
+        Some(must) if [c0, c1] == BASIC && *must != 0 => *must == length,
+        _ => judge(OxmHeader::peek(bytes)?).is_ok(),
     };
-    let masked = header.masked;
-    match header.field.width() {
+    bytes.get(HEADER.saturating_add(usize::from(length))..).filter(|_| fits)
+}
+
+/// Whether the length of a TLV is one that its field can have.
+fn judge(header: OxmHeader) -> Result<(), DecodeCause> {
+    let OxmHeader {
+        field,
+        masked,
+        payload: said,
+        ..
+    } = header;
+    match field.width() {
         Some(width) => {
             let must = if masked { width.saturating_mul(2) } else { width };
-            if header.payload != must {
-                let (field, said) = (header.field, header.payload);
-                return Err(r.error(DecodeCause::OxmLength { field, said, must }));
+            if said == must {
+                Ok(())
+            } else {
+                Err(DecodeCause::OxmLength { field, said, must })
             }
         }
-        None if masked && header.payload % 2 != 0 => {
-            let (field, said) = (header.field, header.payload);
-            return Err(r.error(DecodeCause::OxmMask { field, said }));
+        None if masked && said % 2 != 0 => Err(DecodeCause::OxmMask { field, said }),
+        None => Ok(()),
+    }
+}
+
+/// Steps over TLVs until nothing is left; each must be well formed.
+#[inline]
+pub(crate) fn check_all(r: &mut Reader<'_>) -> Result<(), DecodeError> {
+    let mut bytes = r.rest();
+    while !bytes.is_empty() {
+        match behind(bytes) {
+            Some(left) => bytes = left,
+            None => return first_error(r),
         }
-        None => {}
     }
-    let whole = header.skip.saturating_add(header.payload);
-    if whole > r.left() {
-        return Err(r.error(DecodeCause::PastEnd {
-            said: whole,
+    Ok(())
+}
+
+#[cold]
+fn first_error(r: &mut Reader<'_>) -> Result<(), DecodeError> {
+    while !r.is_empty() {
+        check(r)?;
+    }
+    Ok(())
+}
+
+/// Steps over one TLV, which must be well formed.
+#[inline]
+fn check(r: &mut Reader<'_>) -> Result<(), DecodeError> {
+    let bytes = r.rest();
+    match behind(bytes) {
+        Some(left) => r.skip(bytes.len().saturating_sub(left.len())),
+        None => Err(error(r)),
+    }
+}
+
+/// What is wrong with the TLV at the reader's place.
+#[cold]
+fn error(r: &Reader<'_>) -> DecodeError {
+    let Some(header) = OxmHeader::peek(r.rest()) else {
+        return header_error(r);
+    };
+    match judge(header) {
+        Err(cause) => r.error(cause),
+        Ok(()) => r.error(DecodeCause::PastEnd {
+            said: header.skip.saturating_add(header.payload),
             left: r.left(),
-        }));
+        }),
     }
-    r.skip(whole)?;
-    Ok(header)
 }
 
 /// Why there is no header: too few bytes, or a length without room for the experimenter.
@@ -402,23 +440,23 @@ fn header_error(r: &Reader<'_>) -> DecodeError {
 impl Wire for Oxm {
     #[inline]
     fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let start = r.offset();
-        let all = r.rest();
-        let header = check(r)?;
-        let from = start.saturating_add(header.skip);
-        Self::from_wire(header, all, || r.frame_slice(from, header.payload)).ok_or_else(|| {
-            r.error_at(
-                start,
-                DecodeCause::Missing {
-                    needed: header.payload,
-                    left: 0,
-                },
-            )
-        })
+        let (start, bytes) = (r.offset(), r.rest());
+        check(r)?;
+        OxmHeader::peek(bytes)
+            .and_then(|header| {
+                let from = start.saturating_add(header.skip);
+                Self::from_wire(header, bytes, || r.frame_slice(from, header.payload))
+            })
+            .ok_or_else(|| header_error(r))
     }
+
     #[inline]
     fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
-        self.put(w.buffer());
+        w.array(self.header());
+        if let Some(id) = self.field.experimenter() {
+            w.u32(id.0);
+        }
+        self.payload.write(w);
         Ok(())
     }
 }

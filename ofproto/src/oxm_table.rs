@@ -97,6 +97,17 @@ macro_rules! oxm_table {
                 needs: $needs,
             },)*
         ];
+
+        /// The length of each of these fields on the wire, by the third byte of its
+        /// header, which is its number and whether it has a mask. 0: not in the table.
+        pub(crate) const OXM_LENGTHS: [u8; 256] = {
+            let mut lengths = [0; 256];
+            $(
+                lengths[$number << 1] = $width;
+                lengths[$number << 1 | 1] = 2 * $width;
+            )*
+            lengths
+        };
     };
 }
 

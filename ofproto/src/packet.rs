@@ -1,10 +1,10 @@
 //! Packets to and from the controller (sections 7.3.7 and 7.4.1).
 
 use crate::action::Action;
-use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
+use crate::error::{DecodeCause, DecodeError, EncodeError};
 use crate::number::{NO_BUFFER, PortNo, TableId};
 use crate::ofp_match::Match;
-use crate::wire::{Reader, Wire, Writer};
+use crate::wire::{Reader, Wire, Writer, too_long};
 use bytes::Bytes;
 
 code_point! {
@@ -91,16 +91,12 @@ impl Wire for PacketOut {
         w.u32(self.buffer_id);
         self.in_port.write(w)?;
         let at = w.position();
-        w.u16(0);
-        w.pad(6);
+        w.pad(8);
         let start = w.position();
         w.list(&self.actions)?;
         let length = w.position().saturating_sub(start);
         let Ok(short) = u16::try_from(length) else {
-            return Err(EncodeError {
-                structure: PACKET_OUT,
-                cause: EncodeCause::TooLong(length),
-            });
+            return Err(too_long(PACKET_OUT, length));
         };
         w.set_u16(at, short);
         w.slice(&self.data);

@@ -8,7 +8,7 @@
 //! a small part does not hold on to the large buffer that it was read into.
 
 use crate::multipart::{MultipartReply, MultipartReplyBody};
-use crate::wire::{Reader, Wire, Writer};
+use crate::wire::{Reader, Wire, write_to};
 use bytes::BytesMut;
 use core::fmt;
 use std::collections::hash_map::Entry;
@@ -226,8 +226,8 @@ fn detached(body: MultipartReplyBody, frame_len: usize) -> MultipartReplyBody {
         return body;
     }
     let reply = MultipartReply::new(body);
-    let mut own = BytesMut::with_capacity(frame_len.min(usize::from(u16::MAX)));
-    let written = reply.write(&mut Writer::new(&mut own)).ok();
+    let mut own = BytesMut::new();
+    let written = write_to(&mut own, frame_len.min(usize::from(u16::MAX)), |w| reply.write(w)).ok();
     let own = own.freeze();
     let again = written.and_then(|()| MultipartReply::read(&mut Reader::new(&own, "ofp_multipart_reply")).ok());
     // What was decoded can be written and read again. A body that somebody made up and

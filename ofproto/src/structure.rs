@@ -112,6 +112,10 @@ macro_rules! wire_element {
                 )*
                 w.set_length($structure, start.saturating_add($at), start)
             }
+            #[inline]
+            fn count(bytes: &[u8]) -> usize {
+                $crate::wire::count_elements(bytes, $at, $least)
+            }
         }
 
         impl $crate::json::JsonFields for $name {

@@ -1,0 +1,327 @@
+//! Reading inside one frame: a cursor over a part of it.
+//!
+//! The parsers are nom's kind, over the bytes that are left; the reader adds what nom
+//! does not know: where in the frame it is, which structure it is in, and how to hand
+//! out a part of the frame without copying it.
+
+use crate::error::{DecodeCause, DecodeError};
+use crate::wire::Wire;
+use bytes::Bytes;
+use nom::{IResult, Parser};
+
+/// What a parser here gives. Why it failed is said by the reader, who knows where.
+type Parsed<'f, O> = IResult<&'f [u8], O, ()>;
+
+/// A parser of bytes whose number is known when this is compiled. (nom's own take a
+/// number at run time; one comparison and one load matter here.)
+#[inline]
+fn array<const N: usize>(input: &[u8]) -> Parsed<'_, [u8; N]> {
+    match input.split_first_chunk::<N>() {
+        Some((bytes, left)) => Ok((left, *bytes)),
+        None => Err(nom::Err::Error(())),
+    }
+}
+
+/// A parser of the next `n` bytes, as they stand.
+#[inline]
+fn slice<'f>(n: usize) -> impl Fn(&'f [u8]) -> Parsed<'f, &'f [u8]> {
+    move |input| match input.split_at_checked(n) {
+        Some((bytes, left)) => Ok((left, bytes)),
+        None => Err(nom::Err::Error(())),
+    }
+}
+
+/// A cursor over a part of a frame.
+pub(crate) struct Reader<'f> {
+    frame: &'f Bytes,
+    left: &'f [u8],
+    /// Bytes of the part, read or not.
+    whole: usize,
+    /// Where in the frame the part ends.
+    end: usize,
+    structure: &'static str,
+    /// The structure that was read last: what is left over is left over behind it.
+    read: &'static str,
+}
+
+impl<'f> Reader<'f> {
+    /// A reader over the whole of `frame`.
+    #[inline]
+    pub(crate) fn new(frame: &'f Bytes, structure: &'static str) -> Self {
+        Self {
+            frame,
+            left: frame,
+            whole: frame.len(),
+            end: frame.len(),
+            structure,
+            read: structure,
+        }
+    }
+
+    /// Names the structure that is read from here on; returns the outer one.
+    #[inline]
+    pub(crate) fn enter(&mut self, structure: &'static str) -> &'static str {
+        core::mem::replace(&mut self.structure, structure)
+    }
+
+    /// The structure that is being read.
+    #[inline]
+    pub(crate) fn structure(&self) -> &'static str {
+        self.structure
+    }
+
+    /// Back to the outer structure.
+    #[inline]
+    pub(crate) fn leave(&mut self, outer: &'static str) {
+        self.read = core::mem::replace(&mut self.structure, outer);
+    }
+
+    /// Bytes from the start of the frame.
+    #[inline]
+    pub(crate) fn offset(&self) -> usize {
+        // What is left is a tail of what ends at `end`, so this cannot wrap.
+        self.end.saturating_sub(self.left.len())
+    }
+
+    /// Bytes that are left.
+    #[inline]
+    pub(crate) fn left(&self) -> usize {
+        self.left.len()
+    }
+
+    /// Whether nothing is left.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    /// What is left, without moving on.
+    #[inline]
+    pub(crate) fn rest(&self) -> &'f [u8] {
+        self.left
+    }
+
+    /// An error at the current place.
+    #[cold]
+    pub(crate) fn error(&self, cause: DecodeCause) -> DecodeError {
+        self.error_at(self.offset(), cause)
+    }
+
+    /// An error in the current structure at another place.
+    #[cold]
+    pub(crate) fn error_at(&self, offset: usize, cause: DecodeCause) -> DecodeError {
+        DecodeError {
+            structure: self.structure,
+            offset,
+            cause,
+        }
+    }
+
+    #[cold]
+    fn missing(&self, needed: usize) -> DecodeError {
+        let left = self.left();
+        self.error(DecodeCause::Missing { needed, left })
+    }
+
+    /// Runs a parser on what is left.
+    #[inline]
+    fn parse<O>(
+        &mut self,
+        needed: usize,
+        mut parser: impl Parser<&'f [u8], Output = O, Error = ()>,
+    ) -> Result<O, DecodeError> {
+        match parser.parse(self.left) {
+            Ok((left, value)) => {
+                self.left = left;
+                Ok(value)
+            }
+            Err(_) => Err(self.missing(needed)),
+        }
+    }
+
+    /// The next bytes, whose number is known when this is compiled.
+    #[inline]
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        self.parse(N, array::<N>)
+    }
+
+    #[inline]
+    pub(crate) fn u8(&mut self) -> Result<u8, DecodeError> {
+        self.parse(1, array.map(u8::from_be_bytes))
+    }
+
+    #[inline]
+    pub(crate) fn u16(&mut self) -> Result<u16, DecodeError> {
+        self.parse(2, array.map(u16::from_be_bytes))
+    }
+
+    #[inline]
+    pub(crate) fn u32(&mut self) -> Result<u32, DecodeError> {
+        self.parse(4, array.map(u32::from_be_bytes))
+    }
+
+    #[inline]
+    pub(crate) fn u64(&mut self) -> Result<u64, DecodeError> {
+        self.parse(8, array.map(u64::from_be_bytes))
+    }
+
+    /// The next `n` bytes, borrowed.
+    #[inline]
+    pub(crate) fn take(&mut self, n: usize) -> Result<&'f [u8], DecodeError> {
+        self.parse(n, slice(n))
+    }
+
+    /// Skips `n` bytes of padding.
+    #[inline]
+    pub(crate) fn skip(&mut self, n: usize) -> Result<(), DecodeError> {
+        self.take(n).map(|_| ())
+    }
+
+    /// The next `n` bytes as a slice of the frame.
+    #[inline]
+    pub(crate) fn bytes(&mut self, n: usize) -> Result<Bytes, DecodeError> {
+        let at = self.offset();
+        self.take(n)?;
+        Ok(self.frame_slice(at, n))
+    }
+
+    /// `n` bytes at a place that was already read, as a slice of the frame.
+    #[inline]
+    pub(crate) fn frame_slice(&self, from: usize, n: usize) -> Bytes {
+        let to = from.saturating_add(n).min(self.frame.len());
+        if from < to {
+            self.frame.slice(from..to)
+        } else {
+            Bytes::new()
+        }
+    }
+
+    /// All that is left, as a slice of the frame.
+    #[inline]
+    pub(crate) fn remaining(&mut self) -> Result<Bytes, DecodeError> {
+        self.bytes(self.left())
+    }
+
+    /// A reader over the next `n` bytes, which this one then has behind it.
+    #[inline]
+    pub(crate) fn sub(&mut self, n: usize) -> Result<Reader<'f>, DecodeError> {
+        let left = self.take(n)?;
+        Ok(Reader {
+            frame: self.frame,
+            left,
+            whole: left.len(),
+            end: self.offset(),
+            structure: self.structure,
+            read: self.structure,
+        })
+    }
+
+    /// Everything must have been read; else the structure that was read last is too
+    /// long.
+    #[inline]
+    pub(crate) fn finish(&self) -> Result<(), DecodeError> {
+        if self.is_empty() { Ok(()) } else { Err(self.left_over()) }
+    }
+
+    #[cold]
+    fn left_over(&self) -> DecodeError {
+        DecodeError {
+            structure: self.read,
+            offset: self.offset(),
+            cause: DecodeCause::Trailing { left: self.left() },
+        }
+    }
+
+    /// A reader over the next element, whose 16-bit length stands `length_at` bytes
+    /// behind its start and counts the whole element. The length must be at least
+    /// `least`, a multiple of `multiple`, and within what is left.
+    #[inline]
+    pub(crate) fn element(
+        &mut self,
+        structure: &'static str,
+        length_at: usize,
+        least: usize,
+        multiple: usize,
+    ) -> Result<Reader<'f>, DecodeError> {
+        let said = peek_u16(self.left, length_at);
+        let whole = said
+            .filter(|said| *said >= least && said.is_multiple_of(multiple))
+            .and_then(|said| self.left.split_at_checked(said));
+        let Some((left, behind)) = whole else {
+            return Err(self.bad_element(structure, length_at, least, multiple));
+        };
+        self.left = behind;
+        self.read = structure;
+        Ok(Reader {
+            frame: self.frame,
+            left,
+            whole: left.len(),
+            end: self.offset(),
+            structure,
+            read: structure,
+        })
+    }
+
+    /// Why there is no such element.
+    #[cold]
+    fn bad_element(&mut self, structure: &'static str, length_at: usize, least: usize, multiple: usize) -> DecodeError {
+        self.enter(structure);
+        let left = self.left();
+        match peek_u16(self.left, length_at) {
+            None => self.missing(length_at.saturating_add(2)),
+            Some(said) if said < least => self.error(DecodeCause::TooShort { said, least }),
+            Some(said) if !said.is_multiple_of(multiple) => self.error(DecodeCause::NotMultiple { said, of: multiple }),
+            Some(said) => self.error(DecodeCause::PastEnd { said, left }),
+        }
+    }
+
+    /// Names the structure that this reader over an element turned out to be; the whole
+    /// element has `must` bytes then, of which at least the type was read.
+    #[inline]
+    pub(crate) fn exactly(&mut self, structure: &'static str, must: usize) -> Result<(), DecodeError> {
+        self.enter(structure);
+        let said = self.whole;
+        if said != must {
+            let start = self.end.saturating_sub(said);
+            return Err(self.error_at(start, DecodeCause::WrongLength { said, must }));
+        }
+        Ok(())
+    }
+
+    /// Values until nothing is left.
+    ///
+    /// Every value takes at least one byte, so this ends. This and the loop over the
+    /// fields of a match are the only ones whose end depends on what is read.
+    #[inline]
+    pub(crate) fn list<T: Wire>(&mut self) -> Result<Vec<T>, DecodeError> {
+        // No more than there are bytes: a lying length makes no room.
+        let mut list = Vec::with_capacity(T::count(self.left).min(self.left()));
+        while !self.is_empty() {
+            let before = self.left();
+            list.push(T::read(self)?);
+            debug_assert!(self.left() < before, "{} without a byte", self.read);
+        }
+        Ok(list)
+    }
+}
+
+/// The 16-bit number `at` bytes behind the start of `bytes`.
+#[inline]
+fn peek_u16(bytes: &[u8], at: usize) -> Option<usize> {
+    let number = bytes.get(at..)?.first_chunk::<2>()?;
+    Some(usize::from(u16::from_be_bytes(*number)))
+}
+
+/// How many elements stand one behind the other in `bytes`, up to the first whose
+/// length is shorter than `least` or goes past the end. They are as in
+/// [`Reader::element`].
+#[inline]
+pub(crate) fn count_elements(mut bytes: &[u8], length_at: usize, least: usize) -> usize {
+    let mut count: usize = 0;
+    while let Some(said) = peek_u16(bytes, length_at).filter(|said| *said >= least) {
+        let Some(behind) = bytes.get(said..) else { break };
+        count = count.saturating_add(1);
+        bytes = behind;
+    }
+    count
+}
