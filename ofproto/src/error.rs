@@ -7,9 +7,43 @@ use crate::error_msg::{
 use crate::oxm::OxmField;
 use core::fmt;
 
-/// A frame that is not OpenFlow 1.3: which structure, where, and what is wrong.
+/// A frame that is not OpenFlow 1.3. What is known about it is a [`Malformed`], whose
+/// fields can be read here.
+///
+/// It is one pointer, because each of the many small results of reading has room for
+/// one: frames that can be read should not pay for those that cannot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DecodeError {
+pub struct DecodeError(Box<Malformed>);
+
+impl DecodeError {
+    #[cold]
+    pub(crate) fn new(structure: &'static str, offset: usize, cause: DecodeCause) -> Self {
+        Self(Box::new(Malformed {
+            structure,
+            offset,
+            cause,
+        }))
+    }
+
+    /// The same error in a frame in which what was read begins `before` bytes later.
+    #[cold]
+    pub(crate) fn behind(mut self, before: usize) -> Self {
+        self.0.offset = self.0.offset.saturating_add(before);
+        self
+    }
+}
+
+impl core::ops::Deref for DecodeError {
+    type Target = Malformed;
+
+    fn deref(&self) -> &Malformed {
+        &self.0
+    }
+}
+
+/// What is wrong with a frame: which structure, where, and what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Malformed {
     /// The structure of the specification that is malformed, such as `ofp_match`.
     pub structure: &'static str,
     /// Where the offending element starts, in bytes from the start of the frame.

@@ -55,10 +55,7 @@ impl RoleStatus {
         }
         let mut r = Reader::new(&message.data, "ofp_role_status");
         let status = Self::read(&mut r).and_then(|status| r.finish().map(|()| status));
-        Some(status.map_err(|error| DecodeError {
-            offset: error.offset.saturating_add(crate::HEADER_LEN + EXPERIMENTER_HEADER),
-            ..error
-        }))
+        Some(status.map_err(|error| error.behind(crate::HEADER_LEN + EXPERIMENTER_HEADER)))
     }
 
     /// The experimenter message that says this.

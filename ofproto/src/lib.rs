@@ -81,7 +81,7 @@ mod wire;
 mod writer;
 
 pub use action::{Action, ActionType};
-pub use error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
+pub use error::{DecodeCause, DecodeError, EncodeCause, EncodeError, Malformed};
 pub use error_msg::{
     BadActionCode, BadInstructionCode, BadMatchCode, BadRequestCode, ErrorMsg, ErrorType, FlowModFailedCode,
     GroupModFailedCode, HelloFailedCode, MeterModFailedCode, PortModFailedCode, QueueOpFailedCode,

@@ -110,11 +110,7 @@ impl<'f> Reader<'f> {
     /// An error in the current structure at another place.
     #[cold]
     pub(crate) fn error_at(&self, offset: usize, cause: DecodeCause) -> DecodeError {
-        DecodeError {
-            structure: self.structure,
-            offset,
-            cause,
-        }
+        DecodeError::new(self.structure, offset, cause)
     }
 
     #[cold]
@@ -225,11 +221,8 @@ impl<'f> Reader<'f> {
 
     #[cold]
     fn left_over(&self) -> DecodeError {
-        DecodeError {
-            structure: self.read,
-            offset: self.offset(),
-            cause: DecodeCause::Trailing { left: self.left() },
-        }
+        let left = self.left();
+        DecodeError::new(self.read, self.offset(), DecodeCause::Trailing { left })
     }
 
     /// A reader over the next element, whose 16-bit length stands `length_at` bytes
