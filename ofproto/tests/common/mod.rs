@@ -4,8 +4,11 @@
 // Each test program uses a part of this.
 #![allow(dead_code)]
 
+pub mod corpus;
+pub mod corpus_full;
 pub mod difference;
 pub mod generate;
+pub mod laws;
 pub mod ovs_printed;
 pub mod ovs_text;
 pub mod trials;

@@ -1,0 +1,115 @@
+//! The laws of the codec, as functions that panic where one is broken. The tests, the
+//! hostile corpus and the fuzz targets (`fuzz/`) all judge by these.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use ofproto::json::{from_json, to_json};
+use ofproto::{DecodeError, ErrorType, Header, Message, MessageType};
+
+/// Bytes that nobody zeroed, so that forgotten padding shows.
+const POISON: u8 = 0xa5;
+
+/// The longest message.
+pub const FRAME_MAX: usize = 0xffff;
+
+/// Encodes behind something else into a buffer full of poison with room for `room` bytes.
+fn encode(message: &Message, room: usize) -> Bytes {
+    const BEFORE: &[u8] = b"before";
+    let mut out = BytesMut::with_capacity(BEFORE.len() + room);
+    out.put_bytes(POISON, out.capacity());
+    out.clear();
+    out.extend_from_slice(BEFORE);
+    message
+        .encode(&mut out)
+        .unwrap_or_else(|error| panic!("{error}: {message:?}"));
+    let written = out.split_off(BEFORE.len()).freeze();
+    assert_eq!(&out[..], BEFORE);
+    written
+}
+
+fn comes_back(message: &Message, room: usize) -> Bytes {
+    let bytes = encode(message, room);
+    match Message::decode(&bytes) {
+        Ok(again) => assert_eq!(&again, message),
+        Err(error) => panic!("{error}: {message:?} as {bytes:02x?}"),
+    }
+    bytes
+}
+
+/// decode(encode(v)) == v, and the bytes of v.
+pub fn value_law(message: &Message) -> Bytes {
+    comes_back(message, FRAME_MAX)
+}
+
+/// encode(decode(b)) == b, except that padding is zero in what we write. For `message`,
+/// which is what `bytes` decode to.
+pub fn bytes_law(bytes: &Bytes, message: &Message) {
+    let again = comes_back(message, bytes.len());
+    assert_eq!(again.len(), bytes.len(), "{message:?}");
+    for (at, (ours, theirs)) in again.iter().zip(bytes.iter()).enumerate() {
+        assert!(
+            ours == theirs || *ours == 0,
+            "byte {at} was {theirs:#04x} and is {ours:#04x}: {message:?}"
+        );
+    }
+}
+
+/// from_json(to_json(m)) == m
+pub fn json_law(message: &Message) {
+    let value = to_json(message);
+    match from_json(&value) {
+        Ok(again) => assert_eq!(&again, message, "{value}"),
+        Err(error) => panic!("{error}: {value}"),
+    }
+}
+
+/// A refusal names a structure of the specification, a place in the frame, and an answer
+/// that fits what was asked.
+pub fn refusal_law(frame: &Bytes, error: &DecodeError) {
+    let prefixes = ["ofp_", "onf_", "nx_"];
+    assert!(
+        prefixes.iter().any(|prefix| error.structure.starts_with(prefix)),
+        "{error}"
+    );
+    assert!(error.offset <= frame.len(), "{error} in {} bytes", frame.len());
+    let (kind, code) = error.to_answer();
+    assert!(kind.code_name(code).is_some(), "{error} answers {kind} {code}");
+    assert!(
+        may_answer(frame).contains(&kind),
+        "{error} answers {kind}: {frame:02x?}"
+    );
+}
+
+/// The types of OFPT_ERROR that can be meant for a frame, by what stands in its header.
+fn may_answer(frame: &Bytes) -> &'static [ErrorType] {
+    type E = ErrorType;
+    match Header::peek(frame).map(|header| header.kind) {
+        Some(MessageType::FLOW_MOD) => &[E::BAD_REQUEST, E::BAD_MATCH, E::BAD_INSTRUCTION, E::BAD_ACTION],
+        Some(MessageType::PACKET_OUT) => &[E::BAD_REQUEST, E::BAD_ACTION],
+        Some(MessageType::GROUP_MOD) => &[E::BAD_REQUEST, E::GROUP_MOD_FAILED, E::BAD_ACTION],
+        Some(MessageType::METER_MOD) => &[E::BAD_REQUEST, E::METER_MOD_FAILED],
+        Some(MessageType::PACKET_IN | MessageType::FLOW_REMOVED) => &[E::BAD_REQUEST, E::BAD_MATCH],
+        Some(MessageType::MULTIPART_REQUEST | MessageType::MULTIPART_REPLY) => &[
+            E::BAD_REQUEST,
+            E::BAD_MATCH,
+            E::BAD_INSTRUCTION,
+            E::BAD_ACTION,
+            E::GROUP_MOD_FAILED,
+            E::METER_MOD_FAILED,
+            E::TABLE_FEATURES_FAILED,
+        ],
+        _ => &[E::BAD_REQUEST],
+    }
+}
+
+/// Everything that holds for any bytes. Gives what they say, or why they say nothing.
+pub fn judge(frame: &Bytes) -> Result<Message, DecodeError> {
+    let decoded = Message::decode(frame);
+    match &decoded {
+        Ok(message) => bytes_law(frame, message),
+        Err(error) => {
+            refusal_law(frame, error);
+            assert!(!error.to_string().is_empty());
+        }
+    }
+    decoded
+}

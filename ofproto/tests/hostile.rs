@@ -1,0 +1,208 @@
+//! The hostile corpus through the decoder: nothing panics, nothing is believed that lies,
+//! no frame takes much memory, and every refusal says where, what and what to answer.
+
+mod common;
+
+use allocation_counter::measure;
+use bytes::Bytes;
+use common::corpus::{Harm, harmed};
+use common::corpus_full::full;
+use common::laws::{json_law, judge};
+use common::vectors;
+use ofproto::{
+    Body, DecodeCause, DecodeError, Framer, Message, MultipartReplyFlags, Reassembly, ReassemblyError, ReassemblyLimits,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What decoding a frame may take in memory, at its peak, for each byte of the frame. The
+/// worst is the id of an instruction or action in table features: 4 bytes there and 40
+/// here, in a list that may have room for twice as many and that, while it grows, has its
+/// old room as well. What was measured is printed below: 15.
+const MEMORY_PER_BYTE: u64 = 32;
+
+/// And for the frame as a whole: boxes and small lists.
+const MEMORY_PER_FRAME: u64 = 2_048;
+
+/// Allocations for each 4 bytes of a frame, the least that anything repeated takes. Each
+/// step of the decoder that is not one over bytes already counted allocates or ends.
+const ALLOCATIONS_PER_WORD: u64 = 1;
+
+/// Decodes with the memory counted, then judges.
+fn hold(name: &str, what: &dyn std::fmt::Display, frame: &Bytes) -> Result<Message, DecodeError> {
+    let len = frame.len() as u64;
+    let used = measure(|| drop(Message::decode(frame)));
+    assert!(
+        used.bytes_max <= len * MEMORY_PER_BYTE + MEMORY_PER_FRAME,
+        "{name}, {what}: {len} bytes: {used:?}"
+    );
+    assert!(
+        used.count_total <= len / 4 * ALLOCATIONS_PER_WORD + 16,
+        "{name}, {what}: {len} bytes: {used:?}"
+    );
+    // What fails in there does not know what it was given.
+    let judged = std::panic::catch_unwind(|| judge(frame));
+    judged.unwrap_or_else(|_| panic!("{name}, {what}: {frame:02x?}"))
+}
+
+/// What a length said when it was refused.
+fn said(cause: &DecodeCause) -> Option<usize> {
+    match cause {
+        DecodeCause::TooShort { said, .. }
+        | DecodeCause::PastEnd { said, .. }
+        | DecodeCause::WrongLength { said, .. }
+        | DecodeCause::NotMultiple { said, .. }
+        | DecodeCause::OxmLength { said, .. }
+        | DecodeCause::OxmMask { said, .. } => Some(*said),
+        _ => None,
+    }
+}
+
+/// A length that says nothing, 1, more than there is, and as much as it can.
+const LIES: &[usize] = &[0, 1, 0xfff8, 0xffff];
+
+/// And one that is no multiple of 8.
+const LIES_OF_8: &[usize] = &[0, 1, 0x7fff, 0xfff8, 0xffff];
+
+/// Structures with a length of their own, and the lies that must have been refused in each.
+const WITH_LENGTH: &[(&str, &[usize])] = &[
+    ("ofp_header", LIES),
+    ("ofp_hello_elem_header", LIES),
+    ("ofp_match", LIES),
+    ("ofp_instruction", LIES_OF_8),
+    ("ofp_action_header", LIES_OF_8),
+    // Its length is that of the actions alone, and there may be none.
+    ("ofp_packet_out", &[1, 0x7fff, 0xfff8, 0xffff]),
+    ("ofp_bucket", LIES_OF_8),
+    ("ofp_meter_band_header", LIES_OF_8),
+    ("ofp_flow_stats", LIES_OF_8),
+    ("ofp_group_stats", LIES_OF_8),
+    ("ofp_group_desc", LIES_OF_8),
+    ("ofp_meter_stats", LIES_OF_8),
+    ("ofp_meter_config", LIES_OF_8),
+    ("ofp_packet_queue", LIES_OF_8),
+    ("ofp_queue_prop_header", LIES),
+    ("ofp_table_features", LIES_OF_8),
+    ("ofp_table_feature_prop_header", LIES),
+];
+
+#[test]
+fn no_frame_of_the_hostile_corpus_is_believed_where_it_lies() {
+    let (mut tried, mut refused) = (0_u32, 0_u32);
+    // Structure to the lies that were refused in it.
+    let mut seen: BTreeMap<&'static str, BTreeSet<usize>> = BTreeMap::new();
+    for vector in vectors::all() {
+        harmed(&vector, &mut |harm, frame| {
+            tried += 1;
+            let judged = hold(&vector.name, &harm, &frame);
+            if let (Harm::Cut(_) | Harm::Longer { said: false, .. }, Ok(message)) = (harm, &judged) {
+                panic!("{}, {harm}: believed as {message:?}", vector.name);
+            }
+            if let Err(error) = judged {
+                refused += 1;
+                if let (Harm::Word { value, .. }, Some(said)) = (harm, said(&error.cause))
+                    && said == usize::from(value)
+                {
+                    seen.entry(error.structure).or_default().insert(said);
+                }
+            }
+        });
+    }
+    println!("hostile corpus: {tried} frames, {refused} refused");
+    assert!(tried >= 20_000, "{tried}");
+    for (structure, lies) in WITH_LENGTH {
+        let seen = seen.remove(structure).unwrap_or_default();
+        let believed: Vec<_> = lies.iter().filter(|lie| !seen.contains(lie)).collect();
+        assert!(
+            believed.is_empty(),
+            "{structure}: not refused: {believed:?}, only {seen:?}"
+        );
+    }
+    println!("and in: {:?}", seen.keys());
+}
+
+#[test]
+fn a_frame_full_of_the_smallest_elements_takes_little_memory() {
+    let frames = full();
+    let most = frames.iter().map(|(name, frame)| {
+        let used = measure(|| drop(Message::decode(frame)));
+        (used.bytes_max / frame.len() as u64, name)
+    });
+    println!("most memory for a byte: {:?}", most.max());
+    for (name, frame) in &frames {
+        let message = hold(name, &"full", frame).unwrap_or_else(|error| panic!("{name}: {error}"));
+        json_law(&message);
+        // The last element is cut, and one element says that it is the rest of the frame.
+        for less in [1, 2, 4, 7, 8, 12] {
+            let short = common::corpus::with_true_length(frame[..frame.len() - less].to_vec());
+            drop(hold(name, &format!("{less} bytes less"), &short));
+        }
+    }
+}
+
+#[test]
+fn a_reply_that_never_ends_is_given_up_within_its_limits() {
+    const LIMITS: ReassemblyLimits = ReassemblyLimits {
+        replies_max: 2,
+        parts_max: 500,
+        bytes_max: 1 << 18,
+    };
+    let mut kinds = BTreeSet::new();
+    for vector in vectors::all() {
+        let Ok(mut message) = Message::decode(&vector.frame) else {
+            panic!("{}", vector.name);
+        };
+        let Body::MultipartReply(reply) = &mut message.body else {
+            continue;
+        };
+        reply.flags = MultipartReplyFlags::MORE;
+        kinds.insert(reply.body.kind());
+        let part = message.to_bytes().expect("only a flag is different");
+        let (mut framer, mut replies) = (Framer::new(), Reassembly::new(LIMITS));
+        let mut refused = Vec::new();
+        let used = measure(|| {
+            for _ in 0..2 * LIMITS.parts_max {
+                framer.push(&part);
+                let frame = framer.next_frame().expect("a true length").expect("a whole frame");
+                let Ok(Message {
+                    xid,
+                    body: Body::MultipartReply(reply),
+                    ..
+                }) = Message::decode(&frame)
+                else {
+                    panic!("{}", vector.name);
+                };
+                match replies.accept(xid, reply, frame.len()) {
+                    Ok(None) => assert!(refused.is_empty(), "{}: begun again", vector.name),
+                    Ok(Some(whole)) => panic!("{}: ended as {whole:?}", vector.name),
+                    Err(error) => refused.push(error),
+                }
+                assert!(replies.bytes() <= LIMITS.bytes_max && replies.replies() <= LIMITS.replies_max);
+            }
+        });
+        let first = refused.first().copied();
+        assert!(
+            matches!(
+                first,
+                Some(ReassemblyError::Parts | ReassemblyError::Bytes | ReassemblyError::NotAList)
+            ),
+            "{}: {first:?}",
+            vector.name
+        );
+        let rest = refused.get(1..).unwrap_or_default();
+        assert!(
+            rest.iter().all(|error| *error == ReassemblyError::GivenUp),
+            "{}",
+            vector.name
+        );
+        assert!(
+            used.bytes_max < LIMITS.bytes_max as u64 * MEMORY_PER_BYTE,
+            "{}: {used:?}",
+            vector.name
+        );
+        assert!(used.bytes_current < 1 << 16, "{}: {used:?}", vector.name);
+    }
+    let all = ofproto::MultipartType::NAMES
+        .iter()
+        .filter(|(kind, _)| !kinds.contains(kind));
+    assert_eq!(all.count(), 0, "only {kinds:?}");
+}
