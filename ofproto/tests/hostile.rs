@@ -44,34 +44,58 @@ fn hold(name: &str, what: &dyn std::fmt::Display, frame: &Bytes) -> Result<Messa
     judged.unwrap_or_else(|_| panic!("{name}, {what}: {frame:02x?}"))
 }
 
-/// What a length said when it was refused.
-fn said(cause: &DecodeCause) -> Option<usize> {
+/// In which way a length lied, and what it said.
+fn lie(cause: &DecodeCause) -> Option<(Lie, usize)> {
     match cause {
-        DecodeCause::TooShort { said, .. }
-        | DecodeCause::PastEnd { said, .. }
-        | DecodeCause::WrongLength { said, .. }
-        | DecodeCause::NotMultiple { said, .. }
+        DecodeCause::TooShort { said, .. } => Some((Lie::Short, *said)),
+        DecodeCause::PastEnd { said, .. } => Some((Lie::Long, *said)),
+        DecodeCause::NotMultiple { said, .. } => Some((Lie::Uneven, *said)),
+        DecodeCause::WrongLength { said, .. }
         | DecodeCause::OxmLength { said, .. }
-        | DecodeCause::OxmMask { said, .. } => Some(*said),
+        | DecodeCause::OxmMask { said, .. } => Some((Lie::Wrong, *said)),
         _ => None,
     }
 }
 
-/// A length that says nothing, 1, more than there is, and as much as it can.
-const LIES: &[usize] = &[0, 1, 0xfff8, 0xffff];
+/// How a length can lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Lie {
+    /// Less than the structure itself.
+    Short,
+    /// More than there is.
+    Long,
+    /// No multiple of 8.
+    Uneven,
+    /// Not what it must be.
+    Wrong,
+}
+
+/// A length that says nothing, 1, and more than there is.
+const LIES: &[(Lie, usize)] = &[
+    (Lie::Short, 0),
+    (Lie::Short, 1),
+    (Lie::Long, 0xfff8),
+    (Lie::Long, 0xffff),
+];
 
 /// And one that is no multiple of 8.
-const LIES_OF_8: &[usize] = &[0, 1, 0x7fff, 0xfff8, 0xffff];
+const LIES_OF_8: &[(Lie, usize)] = &[
+    (Lie::Short, 0),
+    (Lie::Short, 1),
+    (Lie::Long, 0xfff8),
+    (Lie::Uneven, 0x7fff),
+    (Lie::Uneven, 0xffff),
+];
 
 /// Structures with a length of their own, and the lies that must have been refused in each.
-const WITH_LENGTH: &[(&str, &[usize])] = &[
+const WITH_LENGTH: &[(&str, &[(Lie, usize)])] = &[
     ("ofp_header", LIES),
     ("ofp_hello_elem_header", LIES),
     ("ofp_match", LIES),
     ("ofp_instruction", LIES_OF_8),
     ("ofp_action_header", LIES_OF_8),
     // Its length is that of the actions alone, and there may be none.
-    ("ofp_packet_out", &[1, 0x7fff, 0xfff8, 0xffff]),
+    ("ofp_packet_out", &[(Lie::Long, 0xfff8), (Lie::Long, 0xffff)]),
     ("ofp_bucket", LIES_OF_8),
     ("ofp_meter_band_header", LIES_OF_8),
     ("ofp_flow_stats", LIES_OF_8),
@@ -79,7 +103,7 @@ const WITH_LENGTH: &[(&str, &[usize])] = &[
     ("ofp_group_desc", LIES_OF_8),
     ("ofp_meter_stats", LIES_OF_8),
     ("ofp_meter_config", LIES_OF_8),
-    ("ofp_packet_queue", LIES_OF_8),
+    ("ofp_packet_queue", LIES),
     ("ofp_queue_prop_header", LIES),
     ("ofp_table_features", LIES_OF_8),
     ("ofp_table_feature_prop_header", LIES),
@@ -89,7 +113,7 @@ const WITH_LENGTH: &[(&str, &[usize])] = &[
 fn no_frame_of_the_hostile_corpus_is_believed_where_it_lies() {
     let (mut tried, mut refused) = (0_u32, 0_u32);
     // Structure to the lies that were refused in it.
-    let mut seen: BTreeMap<&'static str, BTreeSet<usize>> = BTreeMap::new();
+    let mut seen: BTreeMap<&'static str, BTreeSet<(Lie, usize)>> = BTreeMap::new();
     for vector in vectors::all() {
         harmed(&vector, &mut |harm, frame| {
             tried += 1;
@@ -99,10 +123,10 @@ fn no_frame_of_the_hostile_corpus_is_believed_where_it_lies() {
             }
             if let Err(error) = judged {
                 refused += 1;
-                if let (Harm::Word { value, .. }, Some(said)) = (harm, said(&error.cause))
+                if let (Harm::Word { value, .. }, Some((lie, said))) = (harm, lie(&error.cause))
                     && said == usize::from(value)
                 {
-                    seen.entry(error.structure).or_default().insert(said);
+                    seen.entry(error.structure).or_default().insert((lie, said));
                 }
             }
         });
