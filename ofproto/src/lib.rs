@@ -61,6 +61,7 @@ mod message;
 mod meter;
 mod multipart;
 mod number;
+mod nxm_table;
 mod ofp_match;
 mod oxm;
 mod oxm_table;
@@ -109,6 +110,7 @@ pub use multipart::{
     MultipartRequestBody, MultipartRequestFlags, MultipartType, SERIAL_LEN,
 };
 pub use number::{CONTROLLER_MAX_LEN_NO_BUFFER, ExperimenterId, GroupId, MeterId, NO_BUFFER, PortNo, QueueId, TableId};
+pub use nxm_table::{NSH_OXM_TABLE, NX_OXM_TABLE, NXM_0_TABLE, NXM_1_TABLE, ONF_OXM_TABLE, PACKET_REGS_TABLE};
 pub use ofp_match::{Match, MatchIter, MatchType};
 pub use oxm::{Oxm, OxmClass, OxmField, VLAN_NONE, VLAN_PRESENT};
 pub use oxm_table::{OXM_TABLE, OxmKind, OxmPrerequisite, OxmRow};

@@ -71,6 +71,7 @@ code_point! {
     ExperimenterId(u32), "" {
         ONF = 0x4f4e_4600 as "ONF_EXPERIMENTER_ID",
         NICIRA = 0x0000_2320 as "NX_VENDOR_ID",
+        NSH = 0x005a_d650 as "NX_NSH_VENDOR_ID",
     }
 }
 

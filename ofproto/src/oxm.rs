@@ -2,7 +2,7 @@
 
 use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
 use crate::number::{ExperimenterId, PortNo};
-use crate::oxm_table::{OXM_LENGTHS, OXM_TABLE, OxmRow};
+use crate::oxm_table::{OXM_LENGTHS, OXM_TABLE, OxmRow, other_row};
 use crate::short_bytes::ShortBytes;
 use crate::text::MacAddr;
 use crate::wire::{Reader, Wire, Writer};
@@ -16,6 +16,7 @@ code_point! {
         NXM_0 = 0x0000,
         NXM_1 = 0x0001,
         OPENFLOW_BASIC = 0x8000,
+        PACKET_REGS = 0x8001,
         EXPERIMENTER = 0xffff,
     }
 }
@@ -74,7 +75,7 @@ impl OxmField {
     }
 
     /// Its number in its class.
-    pub fn number(self) -> u8 {
+    pub const fn number(self) -> u8 {
         self.number
     }
 
@@ -83,27 +84,27 @@ impl OxmField {
         (self.class == OxmClass::EXPERIMENTER).then_some(self.experimenter)
     }
 
-    /// Its row in the specification's table.
+    /// Its row in the table of its class.
     #[inline]
     pub fn row(self) -> Option<&'static OxmRow> {
         if self.class == OxmClass::OPENFLOW_BASIC {
             OXM_TABLE.get(usize::from(self.number))
         } else {
-            None
+            other_row(self)
         }
     }
 
-    /// `OFPXMT_OFB_..`, if the specification has it.
+    /// `OFPXMT_OFB_..`, or of other classes `NXM_NX_..` and the like, if it is known.
     pub fn name(self) -> Option<&'static str> {
         self.row().map(|row| row.name)
     }
 
     /// The field of such a name.
     pub fn from_name(name: &str) -> Option<Self> {
-        OXM_TABLE.iter().find(|row| row.name == name).map(|row| row.field)
+        OxmRow::all().find(|row| row.name == name).map(|row| row.field)
     }
 
-    /// `OXM_OF_..`, or the numbers of a field that the specification does not have.
+    /// `OXM_OF_..`, or the numbers of a field that is not known.
     pub(crate) fn oxm_name(self) -> String {
         match self.row() {
             Some(row) => row.oxm_name.to_owned(),
@@ -111,10 +112,10 @@ impl OxmField {
         }
     }
 
-    /// The number of its value's bytes, if it is known.
+    /// The number of its value's bytes, if it is known and fixed.
     #[inline]
     pub fn width(self) -> Option<usize> {
-        self.row().map(|row| usize::from(row.width))
+        self.row().map(|row| usize::from(row.width)).filter(|width| *width != 0)
     }
 }
 

@@ -1,5 +1,7 @@
-//! The match fields of OpenFlow 1.3 (section 7.2.3.7, tables 11 and 12) as a table.
+//! The match fields of OpenFlow 1.3 (section 7.2.3.7, tables 11 and 12) as a table. Those
+//! of other classes are in `nxm_table`.
 
+use crate::nxm_table::{self, TABLES};
 use crate::oxm::OxmField;
 
 /// How the value of a field is read and written by people.
@@ -9,6 +11,10 @@ pub enum OxmKind {
     Number,
     /// A number of 64 bits.
     Wide,
+    /// A number of 128 bits.
+    Huge,
+    /// Bytes whose number is not fixed.
+    Bytes,
     /// A port.
     Port,
     /// An Ethernet address.
@@ -34,22 +40,25 @@ pub enum OxmPrerequisite {
     IpProto(u8),
     /// ICMPV6_TYPE is one of these.
     Icmpv6Type(&'static [u8]),
+    /// NXM_NX_CT_STATE is present and says that the connection is tracked.
+    Tracked,
 }
 
-/// One row: a field of class OFPXMC_OPENFLOW_BASIC.
+/// One row: a field that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OxmRow {
     /// The field.
     pub field: OxmField,
-    /// `OFPXMT_OFB_..`, as in the enumeration.
+    /// `OFPXMT_OFB_..`, as in the enumeration; of other classes `NXM_OF_..` and the like, as
+    /// Open vSwitch calls them.
     pub name: &'static str,
-    /// `OXM_OF_..`, as in the macros.
+    /// `OXM_OF_..`, as in the macros; of other classes the same as `name`.
     pub oxm_name: &'static str,
-    /// Bytes of the value.
+    /// Bytes of the value; 0 when they are not fixed.
     pub width: u8,
-    /// Bits of the value that have a meaning.
+    /// Bits of the value that have a meaning; 0 when the width is not fixed.
     pub bits: u8,
-    /// Whether the specification lets it be masked.
+    /// Whether the specification lets it be masked (of other classes: Open vSwitch).
     pub maskable: bool,
     /// How it is written.
     pub kind: OxmKind,
@@ -57,23 +66,33 @@ pub struct OxmRow {
     pub needs: OxmPrerequisite,
 }
 
-const IP: OxmPrerequisite = OxmPrerequisite::EthType(&[0x0800, 0x86dd]);
-const IPV4: OxmPrerequisite = OxmPrerequisite::EthType(&[0x0800]);
-const IPV6: OxmPrerequisite = OxmPrerequisite::EthType(&[0x86dd]);
-const ARP: OxmPrerequisite = OxmPrerequisite::EthType(&[0x0806]);
-const MPLS: OxmPrerequisite = OxmPrerequisite::EthType(&[0x8847, 0x8848]);
-const PBB: OxmPrerequisite = OxmPrerequisite::EthType(&[0x88e7]);
-const TCP: OxmPrerequisite = OxmPrerequisite::IpProto(6);
-const UDP: OxmPrerequisite = OxmPrerequisite::IpProto(17);
-const SCTP: OxmPrerequisite = OxmPrerequisite::IpProto(132);
-const ICMPV4: OxmPrerequisite = OxmPrerequisite::IpProto(1);
-const ICMPV6: OxmPrerequisite = OxmPrerequisite::IpProto(58);
-const ND: OxmPrerequisite = OxmPrerequisite::Icmpv6Type(&[135, 136]);
-const ND_SOLICIT: OxmPrerequisite = OxmPrerequisite::Icmpv6Type(&[135]);
-const ND_ADVERT: OxmPrerequisite = OxmPrerequisite::Icmpv6Type(&[136]);
-const NONE: OxmPrerequisite = OxmPrerequisite::None;
-const IN_PORT_PRESENT: OxmPrerequisite = OxmPrerequisite::InPort;
-const VLAN: OxmPrerequisite = OxmPrerequisite::Vlan;
+/// The row of a field of another class than OFPXMC_OPENFLOW_BASIC.
+pub(crate) use nxm_table::row as other_row;
+
+impl OxmRow {
+    /// Every field that is known, of OpenFlow 1.3 and of other classes.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        OXM_TABLE.iter().chain(TABLES.iter().copied().flatten())
+    }
+}
+
+pub(crate) const IP: OxmPrerequisite = OxmPrerequisite::EthType(&[0x0800, 0x86dd]);
+pub(crate) const IPV4: OxmPrerequisite = OxmPrerequisite::EthType(&[0x0800]);
+pub(crate) const IPV6: OxmPrerequisite = OxmPrerequisite::EthType(&[0x86dd]);
+pub(crate) const ARP: OxmPrerequisite = OxmPrerequisite::EthType(&[0x0806]);
+pub(crate) const MPLS: OxmPrerequisite = OxmPrerequisite::EthType(&[0x8847, 0x8848]);
+pub(crate) const PBB: OxmPrerequisite = OxmPrerequisite::EthType(&[0x88e7]);
+pub(crate) const TCP: OxmPrerequisite = OxmPrerequisite::IpProto(6);
+pub(crate) const UDP: OxmPrerequisite = OxmPrerequisite::IpProto(17);
+pub(crate) const SCTP: OxmPrerequisite = OxmPrerequisite::IpProto(132);
+pub(crate) const ICMPV4: OxmPrerequisite = OxmPrerequisite::IpProto(1);
+pub(crate) const ICMPV6: OxmPrerequisite = OxmPrerequisite::IpProto(58);
+pub(crate) const ND: OxmPrerequisite = OxmPrerequisite::Icmpv6Type(&[135, 136]);
+pub(crate) const ND_SOLICIT: OxmPrerequisite = OxmPrerequisite::Icmpv6Type(&[135]);
+pub(crate) const ND_ADVERT: OxmPrerequisite = OxmPrerequisite::Icmpv6Type(&[136]);
+pub(crate) const NONE: OxmPrerequisite = OxmPrerequisite::None;
+pub(crate) const IN_PORT_PRESENT: OxmPrerequisite = OxmPrerequisite::InPort;
+pub(crate) const VLAN: OxmPrerequisite = OxmPrerequisite::Vlan;
 
 macro_rules! oxm_table {
     ($($number:literal $field:ident $width:literal $bits:literal $mask:literal $kind:ident $needs:ident;)*) => {

@@ -165,7 +165,7 @@ fn what_is_wrong_is_named_with_the_way_to_it() {
         (
             "/match/oxm_fields/0/field",
             json!("IN_PORT"),
-            "match.oxm_fields[0].field: must be a number or one of the names OFPXMT_OFB_..",
+            "match.oxm_fields[0].field: must be a number or the name of a field",
         ),
         (
             "/match/oxm_fields/0/value",
@@ -239,11 +239,11 @@ fn a_value_that_does_not_fit_its_field_is_refused() {
         at(".value: must be a number or one of the names of PortNo")
     );
     assert_eq!(
-        field(json!({"field": 1, "class": 1, "value": "0102", "mask": "01"})),
-        at(": ofp_match: a value of 1 bytes does not fit oxm 0x0001:1")
+        field(json!({"field": 126, "class": 1, "value": "0102", "mask": "01"})),
+        at(": ofp_match: a value of 1 bytes does not fit oxm 0x0001:126")
     );
     assert_eq!(
-        field(json!({"field": 1, "class": 1, "value": "0\u{e9}"})),
+        field(json!({"field": 126, "class": 1, "value": "0\u{e9}"})),
         at(".value: must be a string of pairs of hexadecimal digits")
     );
 }

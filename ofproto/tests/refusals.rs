@@ -96,8 +96,8 @@ fn what_lies_is_refused_with_structure_place_and_answer() {
             "OFPBMC_BAD_LEN",
         ),
         (
-            flow_mod("0001 000b 00010103 000001 0000000000"),
-            "ofp_match at offset 52: field length 3, oxm 0x0001:0 is masked and cannot be halved",
+            flow_mod("0001 000b 0001fd03 000001 0000000000"),
+            "ofp_match at offset 52: field length 3, oxm 0x0001:126 is masked and cannot be halved",
             "OFPBMC_BAD_LEN",
         ),
         (
@@ -340,7 +340,7 @@ fn a_field_of_the_wrong_width_cannot_be_made() {
         "ofp_match: a value of 3 bytes does not fit OXM_OF_IN_PORT"
     );
     assert!(Oxm::new(OxmField::METADATA, &[0; 8], Some(&[0; 7])).is_err());
-    let own = OxmField::of_experimenter(ExperimenterId::ONF, 43);
+    let own = OxmField::of_experimenter(ExperimenterId::ONF, 99);
     assert!(Oxm::new(own, &[0; 251], None).is_ok());
     assert!(Oxm::new(own, &[0; 252], None).is_err());
     assert!(Oxm::new(own, &[0; 126], Some(&[0; 126])).is_err());

@@ -56,6 +56,42 @@ fn every_row_of_the_field_table_stands_at_its_number() {
 }
 
 #[test]
+fn every_field_is_found_by_its_number_and_by_its_name() {
+    let mut names: Vec<&str> = Vec::new();
+    for row in OxmRow::all() {
+        assert_eq!(row.field.row(), Some(row));
+        assert_eq!(OxmField::from_name(row.name), Some(row.field));
+        assert_eq!(row.width == 0, row.kind == OxmKind::Bytes, "{}", row.name);
+        assert!(u32::from(row.bits) <= u32::from(row.width) * 8, "{}", row.name);
+        let least = match row.kind {
+            OxmKind::Number | OxmKind::Port => 1,
+            OxmKind::Wide => 64,
+            OxmKind::Huge | OxmKind::Ipv6 => 128,
+            OxmKind::Mac => 48,
+            OxmKind::Ipv4 => 32,
+            OxmKind::Bytes => 0,
+        };
+        assert!(row.bits >= least, "{}", row.name);
+        names.push(row.name);
+    }
+    assert_eq!(names.len(), 40 + 18 + 122 + 8 + 2 + 7 + 10);
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), 207, "no name twice");
+    for unknown in [
+        OxmField::basic(40),
+        OxmField::of_class(OxmClass::NXM_0, 18),
+        OxmField::of_class(OxmClass::NXM_1, 115),
+        OxmField::of_class(OxmClass::PACKET_REGS, 8),
+        OxmField::of_class(OxmClass(0x1000), 1),
+        OxmField::of_experimenter(ExperimenterId::ONF, 44),
+        OxmField::of_experimenter(ExperimenterId(7), 42),
+    ] {
+        assert_eq!((unknown.row(), unknown.width()), (None, None), "{unknown}");
+    }
+}
+
+#[test]
 fn a_hello_offers_what_its_bitmap_says_or_else_its_header() {
     let both = Hello::with_versions(&[1, 4]);
     assert!(both.offers(4, 1) && both.offers(4, 4) && !both.offers(4, 2) && !both.offers(4, 200));

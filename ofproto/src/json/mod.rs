@@ -24,8 +24,9 @@
 //!   end, is `{"hex": ".."}`.
 //! * A match is `{"type": "OFPMT_OXM", "oxm_fields": [..]}` and a field of it
 //!   `{"field": "OFPXMT_OFB_ETH_TYPE", "value": .., "mask": ..}`, the mask only where there is
-//!   one. A field the specification does not have says its class too, and its experimenter:
-//!   `{"class": "OFPXMC_NXM_1", "field": 0, "value": "00000005"}`.
+//!   one. Nicira's fields and the like have their names too: `{"field": "NXM_NX_REG0", "value": 5}`;
+//!   those of 128 bits are strings, `"0x%032x"`. A field that is not known says its class, and its
+//!   experimenter: `{"class": "OFPXMC_NXM_1", "field": 126, "value": "00000005"}`.
 //! * What a table can do is said by type: `{"type": "OFPTFPT_APPLY_ACTIONS", "action_ids":
 //!   [{"type": "OFPAT_OUTPUT"}, ..]}`, and a field of it `{"field": .., "hasmask": true, "length": 8}`.
 //! * All other bytes (`data`, and what is kept of unknown structures) are hexadecimal.

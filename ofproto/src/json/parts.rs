@@ -43,6 +43,8 @@ impl JsonFields for Match {
 fn oxm_value(kind: OxmKind, bytes: &[u8], mask: bool) -> Value {
     let number = bytes.iter().fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
     let text = match kind {
+        OxmKind::Bytes => None,
+        OxmKind::Huge => Some(format!("0x{}", hex(bytes))),
         OxmKind::Wide => return number.to_json(),
         OxmKind::Port if !mask => {
             return u32::try_from(number).map_or(Value::from(number), |port| PortNo(port).to_json());
@@ -56,7 +58,7 @@ fn oxm_value(kind: OxmKind, bytes: &[u8], mask: bool) -> Value {
             .first_chunk::<16>()
             .map(|octets| Ipv6Addr::from(*octets).to_string()),
     };
-    // A known field always has its width, so there always is a text.
+    // A field of a fixed width always has it, so that there is a text.
     Value::from(text.unwrap_or_else(|| hex(bytes)))
 }
 
@@ -64,6 +66,14 @@ fn oxm_value(kind: OxmKind, bytes: &[u8], mask: bool) -> Value {
 fn oxm_bytes(kind: OxmKind, width: usize, value: &Value) -> Result<Vec<u8>, JsonError> {
     let text = value.as_str().unwrap_or_default();
     let number = match kind {
+        OxmKind::Bytes => return unhex(value),
+        OxmKind::Huge => {
+            let digits = text.strip_prefix("0x").map(Value::from);
+            return digits
+                .and_then(|digits| unhex(&digits).ok())
+                .filter(|bytes| bytes.len() == width)
+                .ok_or(JsonError::expected("a string of 0x and 32 hexadecimal digits"));
+        }
         OxmKind::Mac => return MacAddr::from_json(value).map(|mac| mac.0.to_vec()),
         OxmKind::Ipv4 => {
             let address = text

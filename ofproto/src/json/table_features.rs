@@ -126,7 +126,7 @@ pub(super) fn take_field(fields: &mut Fields<'_>) -> Result<OxmField, JsonError>
     let field = fields.take_with("field", |value| match value.as_str() {
         Some(name) => OxmField::from_name(name)
             .map(Ok)
-            .ok_or(JsonError::expected("a number or one of the names OFPXMT_OFB_..")),
+            .ok_or(JsonError::expected("a number or the name of a field")),
         None => match u8::from_json(value)? {
             number @ 0..=0x7f => Ok(Err(number)),
             _ => Err(JsonError::new(JsonCause::TooLarge(0x7f))),

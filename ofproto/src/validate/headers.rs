@@ -19,7 +19,12 @@ pub(super) struct Headers {
     eth_type: Option<u16>,
     ip_proto: Option<u8>,
     icmpv6_type: Option<u8>,
+    /// The connection is tracked.
+    tracked: bool,
 }
+
+/// The bit of NXM_NX_CT_STATE that says that the connection is tracked.
+const TRACKED: u64 = 0x20;
 
 const IP: &[u16] = &[0x0800, 0x86dd];
 const MPLS: &[u16] = &[0x8847, 0x8848];
@@ -69,6 +74,7 @@ impl Headers {
                 OxmPrerequisite::Vlan => self.tags > 0,
                 OxmPrerequisite::EthType(types) => self.eth_type.is_some_and(|kind| types.contains(&kind)),
                 OxmPrerequisite::IpProto(proto) => self.ip_proto == Some(proto),
+                OxmPrerequisite::Tracked => self.tracked,
                 OxmPrerequisite::Icmpv6Type(types) => self.icmpv6_type.is_some_and(|kind| types.contains(&kind)),
             }
     }
@@ -78,12 +84,22 @@ impl Headers {
         let value = oxm.value_u64();
         match oxm.field() {
             OxmField::IN_PORT => self.in_port = true,
+            OxmField::NXM_NX_CT_STATE => self.tracked = value.is_some_and(|state| state & TRACKED != 0),
+            OxmField::NXM_OF_VLAN_TCI if value.is_some_and(|tci| tci & u64::from(VLAN_PRESENT) != 0) => {
+                self.tags = self.tags.max(1);
+            }
             OxmField::VLAN_VID if value.is_some_and(|value| value & u64::from(VLAN_PRESENT) != 0) => {
                 self.tags = self.tags.max(1);
             }
-            OxmField::ETH_TYPE => self.over(value.and_then(|value| u16::try_from(value).ok())),
-            OxmField::IP_PROTO => self.ip_proto = value.and_then(|value| u8::try_from(value).ok()),
-            OxmField::ICMPV6_TYPE => self.icmpv6_type = value.and_then(|value| u8::try_from(value).ok()),
+            OxmField::ETH_TYPE | OxmField::NXM_OF_ETH_TYPE => {
+                self.over(value.and_then(|value| u16::try_from(value).ok()))
+            }
+            OxmField::IP_PROTO | OxmField::NXM_OF_IP_PROTO => {
+                self.ip_proto = value.and_then(|value| u8::try_from(value).ok())
+            }
+            OxmField::ICMPV6_TYPE | OxmField::NXM_NX_ICMPV6_TYPE => {
+                self.icmpv6_type = value.and_then(|value| u8::try_from(value).ok())
+            }
             _ => {}
         }
     }
@@ -158,6 +174,7 @@ struct Seen {
     basic: u128,
     nxm_0: u128,
     nxm_1: u128,
+    packet_regs: u128,
     experimenter: u128,
 }
 
@@ -168,6 +185,7 @@ impl Seen {
             OxmClass::OPENFLOW_BASIC => &mut self.basic,
             OxmClass::NXM_0 => &mut self.nxm_0,
             OxmClass::NXM_1 => &mut self.nxm_1,
+            OxmClass::PACKET_REGS => &mut self.packet_regs,
             _ => &mut self.experimenter,
         };
         // Numbers have seven bits, so the shift is always one.

@@ -216,7 +216,13 @@ impl Gen for Oxm {
                 ],
             );
         }
-        let field = match d.below(8) {
+        let field = match d.below(11) {
+            8 => d.pick(NXM_0_TABLE).field,
+            9 => d.pick(NXM_1_TABLE).field,
+            10 => {
+                d.pick(&[PACKET_REGS_TABLE, ONF_OXM_TABLE, NX_OXM_TABLE, NSH_OXM_TABLE].concat())
+                    .field
+            }
             0 => OxmField::of_experimenter(Gen::generate(d), d.u8()),
             1 => OxmField::of_class(OxmClass(d.pick(&[0, 1, 0x8001, 0x7fff])), d.u8()),
             2 => OxmField::basic(40 + d.u8() % 88),
