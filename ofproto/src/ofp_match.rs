@@ -63,8 +63,8 @@ impl Match {
     #[inline]
     pub fn iter(&self) -> MatchIter<'_> {
         MatchIter {
-            of: self,
-            left: self.as_bytes(),
+            room: self.oxms.room(),
+            left: self.as_bytes().len(),
         }
     }
 
@@ -258,10 +258,12 @@ impl Ord for Match {
 }
 
 /// The fields of a match, first to last.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct MatchIter<'m> {
-    of: &'m Match,
-    left: &'m [u8],
+    /// The fields that are left and what stands behind them.
+    room: &'m [u8],
+    /// Bytes of the fields that are left.
+    left: usize,
 }
 
 impl Iterator for MatchIter<'_> {
@@ -269,13 +271,22 @@ impl Iterator for MatchIter<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<Oxm> {
-        let bytes = self.left;
-        let header = OxmHeader::peek(bytes)?;
-        self.left = bytes.get(header.skip.saturating_add(header.payload)..)?;
-        Oxm::from_wire(header, bytes, || {
-            let at = self.of.as_bytes().len().saturating_sub(bytes.len());
-            self.of.oxms.slice(at.saturating_add(header.skip), header.payload)
-        })
+        if self.left == 0 {
+            return None;
+        }
+        let header = OxmHeader::peek(self.room)?;
+        let payload = self.room.get(header.skip..)?;
+        let behind = payload.get(usize::from(header.payload)..)?;
+        let whole = self.room.len().saturating_sub(behind.len());
+        self.left = self.left.checked_sub(whole)?;
+        self.room = behind;
+        Some(Oxm::from_wire(header, payload))
+    }
+}
+
+impl fmt::Debug for MatchIter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.clone()).finish()
     }
 }
 
@@ -302,9 +313,12 @@ impl Wire for Match {
             let left = r.left().saturating_add(HEADER);
             return Err(r.error_at(start, DecodeCause::PastEnd { said, left }));
         }
-        let (at, bytes) = (r.offset(), r.rest());
+        let (at, bytes) = (r.offset(), r.rest_of_frame());
         oxm::check_all(&mut r.sub(length)?)?;
-        let oxms = ShortBytes::front(bytes, length, || r.frame_slice(at, length));
+        let oxms = match ShortBytes::few(bytes, length) {
+            Some(few) => few,
+            None => ShortBytes::Shared(r.frame_slice(at, length)),
+        };
         r.skip(padding_of(said))?;
         r.leave(outer);
         Ok(Self { oxms })

@@ -3,10 +3,9 @@
 use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
 use crate::number::{ExperimenterId, PortNo};
 use crate::oxm_table::{OXM_LENGTHS, OXM_TABLE, OxmRow, other_row};
-use crate::short_bytes::ShortBytes;
+use crate::short_bytes::few;
 use crate::text::MacAddr;
 use crate::wire::{Reader, Wire, Writer};
-use bytes::Bytes;
 use core::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -32,6 +31,9 @@ const HEADER: usize = 4;
 
 /// Bytes of the experimenter's id behind the header, in class OFPXMC_EXPERIMENTER.
 const EXPERIMENTER: usize = 4;
+
+/// The same in a length.
+const EXPERIMENTER_LEN: u8 = 4;
 
 /// Field numbers have seven bits.
 const NUMBER_MASK: u8 = 0x7f;
@@ -139,6 +141,9 @@ impl fmt::Debug for OxmField {
 /// but the IPv6 addresses with one, so neither reading nor making those allocates.
 const SHORT: usize = 16;
 
+/// The most bytes that value and mask can have: the length of a TLV is one byte.
+const LONG: usize = 255;
+
 /// A field with its value and, if it is masked, its mask.
 ///
 /// Its bytes always have the width that the specification gives the field, so it
@@ -147,7 +152,12 @@ const SHORT: usize = 16;
 pub struct Oxm {
     field: OxmField,
     masked: bool,
-    payload: ShortBytes<SHORT>,
+    /// Bytes of value and mask.
+    len: u8,
+    /// Those bytes and zeros behind them, if they are few.
+    bytes: [u8; SHORT],
+    /// Else those bytes.
+    long: Option<Box<[u8; LONG]>>,
 }
 
 /// What stands in front of a value on the wire.
@@ -156,7 +166,7 @@ pub(crate) struct OxmHeader {
     pub(crate) field: OxmField,
     pub(crate) masked: bool,
     /// Bytes of value and mask.
-    pub(crate) payload: usize,
+    pub(crate) payload: u8,
     /// Bytes before them.
     pub(crate) skip: usize,
 }
@@ -168,7 +178,6 @@ impl OxmHeader {
         let [c0, c1, field, length] = *bytes.first_chunk::<HEADER>()?;
         let class = OxmClass(u16::from_be_bytes([c0, c1]));
         let (number, masked) = (field >> 1, field & 1 == 1);
-        let length = usize::from(length);
         if class != OxmClass::EXPERIMENTER {
             let field = OxmField::of_class(class, number);
             return Some(Self {
@@ -180,7 +189,7 @@ impl OxmHeader {
         }
         let id = *bytes.get(HEADER..)?.first_chunk::<EXPERIMENTER>()?;
         let field = OxmField::of_experimenter(ExperimenterId(u32::from_be_bytes(id)), number);
-        let payload = length.checked_sub(EXPERIMENTER)?;
+        let payload = length.checked_sub(EXPERIMENTER_LEN)?;
         Some(Self {
             field,
             masked,
@@ -224,8 +233,8 @@ impl Oxm {
         if both.len() > room {
             return None;
         }
-        let payload = ShortBytes::copy_of(both);
-        Some(Self { field, masked, payload })
+        let len = u8::try_from(both.len()).ok()?;
+        Some(Self::from_front(field, masked, len, both))
     }
 
     /// A field of the table from a number, of which the low bytes are taken.
@@ -236,11 +245,8 @@ impl Oxm {
         if let Some(mask) = mask {
             both.extend_from_slice(&tail(&mask));
         }
-        Self {
-            field,
-            masked: mask.is_some(),
-            payload: ShortBytes::copy_of(&both),
-        }
+        let len = u8::try_from(both.len()).expect("a value and a mask of at most 16 bytes each");
+        Self::from_front(field, mask.is_some(), len, &both)
     }
 
     /// Which field.
@@ -255,9 +261,32 @@ impl Oxm {
         self.masked
     }
 
+    /// A field whose bytes are the first `len` of `bytes`.
+    #[inline]
+    fn from_front(field: OxmField, masked: bool, len: u8, bytes: &[u8]) -> Self {
+        let few = few(bytes, usize::from(len));
+        Self {
+            field,
+            masked,
+            len,
+            long: if few.is_some() { None } else { Some(long(bytes)) },
+            bytes: few.unwrap_or_default(),
+        }
+    }
+
+    /// Value and mask.
+    #[inline]
+    fn payload(&self) -> &[u8] {
+        let all: &[u8] = match &self.long {
+            None => &self.bytes,
+            Some(long) => long.as_slice(),
+        };
+        all.get(..usize::from(self.len)).unwrap_or(all)
+    }
+
     #[inline]
     fn halves(&self) -> (&[u8], &[u8]) {
-        let all = self.payload.as_slice();
+        let all = self.payload();
         if !self.masked {
             return (all, &[]);
         }
@@ -279,34 +308,32 @@ impl Oxm {
     /// The value as a number; `None` when it has more than 64 bits.
     #[inline]
     pub fn value_u64(&self) -> Option<u64> {
-        match &self.payload {
-            ShortBytes::Own { len, bytes } if !self.masked && *len <= 8 => {
-                let [a, b, c, d, e, f, g, h, ..] = *bytes;
-                let high = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-                // Without any bytes there is nothing to shift into view.
-                Some(
-                    high.checked_shr(u64::BITS.saturating_sub(u32::from(*len) * 8))
-                        .unwrap_or(0),
-                )
-            }
-            _ => number(self.value()),
-        }
+        self.number(0)
     }
 
     /// The mask as a number; `None` when there is none or it has more than 64 bits.
     #[inline]
     pub fn mask_u64(&self) -> Option<u64> {
-        self.mask().and_then(number)
+        if self.masked { self.number(1) } else { None }
     }
 
-    /// The TLV that `header` announced and that `bytes`, where it is whole, starts with.
+    /// The number that the first or second half of a masked field is, or the first of
+    /// a field without a mask.
     #[inline]
-    pub(crate) fn from_wire(header: OxmHeader, bytes: &[u8], shared: impl FnOnce() -> Bytes) -> Option<Self> {
-        Some(Self {
-            field: header.field,
-            masked: header.masked,
-            payload: ShortBytes::front(bytes.get(header.skip..)?, header.payload, shared),
-        })
+    fn number(&self, half: usize) -> Option<u64> {
+        let len = if self.masked { self.len / 2 } else { self.len };
+        let from = usize::from(len).saturating_mul(half);
+        // The most significant byte comes first. What follows the number is shifted out;
+        // without any bytes there is nothing to keep. More than 16 bytes are too many.
+        let number = u64::from_be_bytes(*self.bytes.get(from..)?.first_chunk::<8>()?);
+        let behind = u64::BITS.checked_sub(u32::from(len).saturating_mul(8))?;
+        Some(number.checked_shr(behind).unwrap_or(0))
+    }
+
+    /// The field that `header` announced, which `bytes` begin with.
+    #[inline]
+    pub(crate) fn from_wire(header: OxmHeader, bytes: &[u8]) -> Self {
+        Self::from_front(header.field, header.masked, header.payload, bytes)
     }
 
     /// What stands in front of its bytes on the wire.
@@ -317,7 +344,7 @@ impl Oxm {
         } else {
             0
         };
-        let length = u8::try_from(self.payload.as_slice().len().saturating_add(extra))
+        let length = u8::try_from(self.payload().len().saturating_add(extra))
             .expect("a field that is longer than its length can say is never made");
         let [high, low] = self.field.class.0.to_be_bytes();
         [high, low, (self.field.number << 1) | u8::from(self.masked), length]
@@ -329,13 +356,16 @@ impl Oxm {
         if let Some(id) = self.field.experimenter() {
             out.extend_from_slice(&id.0.to_be_bytes());
         }
-        out.extend_from_slice(self.payload.as_slice());
+        out.extend_from_slice(self.payload());
     }
 }
 
-#[inline]
-fn number(bytes: &[u8]) -> Option<u64> {
-    (bytes.len() <= 8).then(|| bytes.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte)))
+/// The first bytes of `bytes` for a field that is longer than it holds itself.
+#[cold]
+fn long(bytes: &[u8]) -> Box<[u8; LONG]> {
+    let mut long = Box::new([0; LONG]);
+    long.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    long
 }
 
 const BASIC: [u8; 2] = OxmClass::OPENFLOW_BASIC.0.to_be_bytes();
@@ -354,11 +384,9 @@ fn behind(bytes: &[u8]) -> Option<&[u8]> {
 /// Whether the length of a TLV is one that its field can have.
 fn judge(header: OxmHeader) -> Result<(), DecodeCause> {
     let OxmHeader {
-        field,
-        masked,
-        payload: said,
-        ..
+        field, masked, payload, ..
     } = header;
+    let said = usize::from(payload);
     match field.width() {
         Some(width) => {
             let must = if masked { width.saturating_mul(2) } else { width };
@@ -413,7 +441,7 @@ fn error(r: &Reader<'_>) -> DecodeError {
     match judge(header) {
         Err(cause) => r.error(cause),
         Ok(()) => r.error(DecodeCause::PastEnd {
-            said: header.skip.saturating_add(header.payload),
+            said: header.skip.saturating_add(usize::from(header.payload)),
             left: r.left(),
         }),
     }
@@ -441,14 +469,12 @@ fn header_error(r: &Reader<'_>) -> DecodeError {
 impl Wire for Oxm {
     #[inline]
     fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let (start, bytes) = (r.offset(), r.rest());
+        let bytes = r.rest_of_frame();
         check(r)?;
-        OxmHeader::peek(bytes)
-            .and_then(|header| {
-                let from = start.saturating_add(header.skip);
-                Self::from_wire(header, bytes, || r.frame_slice(from, header.payload))
-            })
-            .ok_or_else(|| header_error(r))
+        match OxmHeader::peek(bytes).and_then(|header| Some((header, bytes.get(header.skip..)?))) {
+            Some((header, payload)) => Ok(Self::from_wire(header, payload)),
+            None => Err(header_error(r)),
+        }
     }
 
     #[inline]
@@ -457,14 +483,17 @@ impl Wire for Oxm {
         if let Some(id) = self.field.experimenter() {
             w.u32(id.0);
         }
-        self.payload.write(w);
+        match &self.long {
+            None => w.padded(&self.bytes, usize::from(self.len)),
+            Some(_) => w.slice(self.payload()),
+        }
         Ok(())
     }
 }
 
 impl PartialEq for Oxm {
     fn eq(&self, other: &Self) -> bool {
-        self.field == other.field && self.masked == other.masked && self.payload.as_slice() == other.payload.as_slice()
+        self.field == other.field && self.masked == other.masked && self.payload() == other.payload()
     }
 }
 
@@ -474,7 +503,7 @@ impl core::hash::Hash for Oxm {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
         self.field.hash(state);
         self.masked.hash(state);
-        self.payload.as_slice().hash(state);
+        self.payload().hash(state);
     }
 }
 

@@ -95,6 +95,12 @@ impl<'f> Reader<'f> {
         self.left.is_empty()
     }
 
+    /// What is left of the frame, also behind the part that is read.
+    #[inline]
+    pub(crate) fn rest_of_frame(&self) -> &'f [u8] {
+        self.frame.get(self.offset()..).unwrap_or_default()
+    }
+
     /// What is left, without moving on.
     #[inline]
     pub(crate) fn rest(&self) -> &'f [u8] {

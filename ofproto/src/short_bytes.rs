@@ -23,18 +23,27 @@ const MOST: usize = 48;
 const KEEP: &[u8] = [[0xff; MOST], [0; MOST]].as_flattened();
 
 impl<const N: usize> ShortBytes<N> {
-    /// The first `len` bytes of `bytes`, which are there, or else `shared`.
+    /// The first `len` bytes of `bytes`, if they are there and at most `N`.
     #[inline]
-    pub(crate) fn front(bytes: &[u8], len: usize, shared: impl FnOnce() -> Bytes) -> Self {
-        match (u8::try_from(len), front(bytes, len)) {
-            (Ok(len), Some(bytes)) => Self::Own { len, bytes },
-            _ => Self::Shared(shared()),
-        }
+    pub(crate) fn few(bytes: &[u8], len: usize) -> Option<Self> {
+        Some(Self::Own {
+            bytes: few(bytes, len)?,
+            len: u8::try_from(len).ok()?,
+        })
     }
 
     /// A copy of these bytes.
     pub(crate) fn copy_of(bytes: &[u8]) -> Self {
-        Self::front(bytes, bytes.len(), || Bytes::copy_from_slice(bytes))
+        Self::few(bytes, bytes.len()).unwrap_or_else(|| Self::Shared(Bytes::copy_from_slice(bytes)))
+    }
+
+    /// All the room there is for few bytes, or the many.
+    #[inline]
+    pub(crate) fn room(&self) -> &[u8] {
+        match self {
+            Self::Own { bytes, .. } => bytes,
+            Self::Shared(bytes) => bytes,
+        }
     }
 
     #[inline]
@@ -42,16 +51,6 @@ impl<const N: usize> ShortBytes<N> {
         match self {
             Self::Own { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or(bytes),
             Self::Shared(bytes) => bytes,
-        }
-    }
-
-    /// A part of them, which is there: shared if they are.
-    #[cold]
-    pub(crate) fn slice(&self, from: usize, len: usize) -> Bytes {
-        let range = from..from.saturating_add(len);
-        match self {
-            Self::Shared(bytes) if range.end <= bytes.len() => bytes.slice(range),
-            few => Bytes::copy_from_slice(few.as_slice().get(range).unwrap_or_default()),
         }
     }
 
@@ -75,16 +74,42 @@ impl<const N: usize> Default for ShortBytes<N> {
 ///
 /// Mostly `N` bytes are there: then it is a copy and a mask of fixed size.
 #[inline]
-fn front<const N: usize>(bytes: &[u8], len: usize) -> Option<[u8; N]> {
-    let mut front = [0; N];
-    let own = front.get_mut(..len)?;
-    match bytes.first_chunk::<N>() {
-        Some(chunk) => {
-            let keep = KEEP.get(MOST.checked_sub(len)?..)?.first_chunk::<N>()?;
-            front = *chunk;
-            front.iter_mut().zip(keep).for_each(|(byte, keep)| *byte &= keep);
-        }
-        None => own.copy_from_slice(bytes.get(..len)?),
+pub(crate) fn few<const N: usize>(bytes: &[u8], len: usize) -> Option<[u8; N]> {
+    if len > N {
+        return None;
     }
-    Some(front)
+    let Some(chunk) = bytes.first_chunk::<N>() else {
+        let mut few = [0; N];
+        copy(few.get_mut(..len)?, bytes.get(..len)?);
+        return Some(few);
+    };
+    let keep = KEEP.get(MOST.checked_sub(len)?..)?.first_chunk::<N>()?;
+    let mut few = *chunk;
+    few.iter_mut().zip(keep).for_each(|(byte, keep)| *byte &= keep);
+    Some(few)
+}
+
+/// Copies few bytes to as many: a call for them would take longer than they do.
+#[inline]
+fn copy(to: &mut [u8], from: &[u8]) {
+    let (mut to, mut from) = (to, from);
+    while pieces::<16>(&mut to, &mut from) {}
+    pieces::<8>(&mut to, &mut from);
+    pieces::<4>(&mut to, &mut from);
+    pieces::<2>(&mut to, &mut from);
+    pieces::<1>(&mut to, &mut from);
+}
+
+/// Copies a piece of `M` bytes, if there are so many, and steps over it.
+#[inline]
+fn pieces<const M: usize>(to: &mut &mut [u8], from: &mut &[u8]) -> bool {
+    let Some((piece, behind)) = from.split_first_chunk::<M>() else {
+        return false;
+    };
+    let Some((place, left)) = core::mem::take(to).split_first_chunk_mut::<M>() else {
+        return false;
+    };
+    *place = *piece;
+    (*to, *from) = (left, behind);
+    true
 }

@@ -102,19 +102,37 @@ fn a_short_match_does_not_keep_its_frame() {
 }
 
 #[test]
-fn a_long_match_and_a_long_field_are_slices_of_the_frame() {
-    let value: Vec<u8> = (0..100).collect();
-    let field = OxmField::of_class(OxmClass(0x4242), 7);
-    let long = Oxm::new(field, &value, None).expect("an unknown field can have any length");
-    let frame = packet_in(&Match::new().with(long), 10);
+fn a_long_match_is_a_slice_of_the_frame() {
+    let matching = of_length(49);
+    let frame = packet_in(&matching, 10);
     let Body::PacketIn(packet) = Message::decode(&frame).expect("readable").body else {
         panic!("a packet_in")
     };
-    let read = packet.matching.iter().next().expect("one field");
-    assert_eq!(read.value(), value);
-    let within = frame.as_ptr_range();
-    assert!(within.contains(&packet.matching.as_bytes().as_ptr()));
-    assert!(within.contains(&read.value().as_ptr()));
+    assert!(frame.as_ptr_range().contains(&packet.matching.as_bytes().as_ptr()));
+    let detached = packet.matching.detached();
+    assert_eq!(detached, matching);
+    drop(packet);
+    assert!(frame.is_unique());
+}
+
+#[test]
+fn a_field_of_any_length_is_read_as_it_was_made() {
+    for length in 0..=255_usize {
+        let bytes: Vec<u8> = (1..=255).cycle().take(length).collect();
+        let field = OxmField::of_class(OxmClass(0x4242), 7);
+        let oxm = Oxm::new(field, &bytes, None).expect("an unknown field can have any length");
+        assert_eq!(oxm.value(), bytes);
+        let matching = Match::new().with(oxm.clone());
+        assert_eq!(matching.iter().next().as_ref(), Some(&oxm), "{length}");
+        let action = Action::SetField(oxm.clone());
+        let packet = PacketOut::new(vec![action.clone()], Bytes::new());
+        let frame = Message::new(1, Body::PacketOut(packet)).to_bytes().expect("writable");
+        let Body::PacketOut(read) = Message::decode(&frame).expect("readable").body else {
+            panic!("a packet_out")
+        };
+        assert_eq!(read.actions, [action], "{length}");
+        assert!(HashSet::from([oxm.clone()]).contains(&oxm.clone()));
+    }
 }
 
 #[test]
