@@ -64,6 +64,15 @@ macro_rules! code_point {
             }
         }
 
+        impl $crate::display::Named for $name {
+            fn short(self) -> Option<&'static str> {
+                self.name().map(|name| name.strip_prefix($prefix).unwrap_or(name))
+            }
+            fn number(self) -> u64 {
+                u64::from(self.0)
+            }
+        }
+
         impl From<$int> for $name {
             fn from(value: $int) -> Self {
                 Self(value)
@@ -164,6 +173,16 @@ macro_rules! flag_word {
         impl core::fmt::Debug for $name {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                 core::fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl $crate::display::Flagged for $name {
+            fn shorts(self) -> impl Iterator<Item = &'static str> {
+                let set = Self::NAMES.iter().filter(move |(bit, _)| self.contains(*bit));
+                set.map(|(_, name)| name.strip_prefix($prefix).unwrap_or(name))
+            }
+            fn nameless(self) -> u64 {
+                u64::from(self.unknown())
             }
         }
 

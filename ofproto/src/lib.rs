@@ -47,6 +47,7 @@ mod code_point;
 mod structure;
 
 mod action;
+mod display;
 mod error;
 mod error_msg;
 mod experimenter;
@@ -82,6 +83,7 @@ mod wire;
 mod writer;
 
 pub use action::{Action, ActionType};
+pub use display::LINE_MAX;
 pub use error::{DecodeCause, DecodeError, EncodeCause, EncodeError, Malformed};
 pub use error_msg::{
     BadActionCode, BadInstructionCode, BadMatchCode, BadRequestCode, ErrorMsg, ErrorType, FlowModFailedCode,
