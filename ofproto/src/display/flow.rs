@@ -4,7 +4,7 @@ use super::action::Instructions;
 use super::line::{Count, Duration};
 use super::oxm::fields;
 use super::word::{Command, Flagged, Lower, Upper, lower_flags};
-use crate::flow::{AggregateStats, FlowMod, FlowRemoved, FlowStats, FlowStatsRequest};
+use crate::flow::{AggregateStats, FlowMod, FlowModCommand, FlowRemoved, FlowStats, FlowStatsRequest};
 use crate::number::{GroupId, NO_BUFFER, PortNo, TableId};
 use crate::ofp_match::Match;
 use core::fmt::{self, Display, Formatter};
@@ -33,7 +33,7 @@ fn outputs(f: &mut Formatter<'_>, port: PortNo, group: GroupId) -> fmt::Result {
 }
 
 /// `ADD table=1 priority=100,in_port=1 cookie=0x1 idle_timeout=10 send_flow_rem actions=..`: what
-/// stands behind the command is what `ovs-ofctl add-flow` takes.
+/// stands behind the command is what `ovs-ofctl add-flow` (`mod-flows`, `del-flows`) takes.
 impl Display for FlowMod {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self {
@@ -64,8 +64,16 @@ impl Display for FlowMod {
         if !flags.is_empty() {
             write!(f, " {}", lower_flags(*flags, ""))?;
         }
+        if deletes(*command) && instructions.is_empty() {
+            return Ok(());
+        }
         write!(f, " actions={}", Instructions(instructions))
     }
+}
+
+/// Whether the command has no use for instructions.
+fn deletes(command: FlowModCommand) -> bool {
+    matches!(command, FlowModCommand::DELETE | FlowModCommand::DELETE_STRICT)
 }
 
 /// The timeouts that there are.

@@ -57,11 +57,14 @@ pub(crate) struct Cut<'a, 'f> {
 /// What stands at the end of a line that was cut.
 const ENDING: &str = " ... (cut)";
 
+/// What fits before it.
+const ROOM: usize = LINE_MAX.saturating_sub(ENDING.len());
+
 impl<'a, 'f> Cut<'a, 'f> {
     pub(crate) fn new(out: &'a mut Formatter<'f>) -> Self {
         Self {
             out,
-            room: LINE_MAX - ENDING.len(),
+            room: ROOM,
             cut: false,
         }
     }
@@ -190,11 +193,8 @@ impl Display for Duration {
             nsec if nsec % NSEC_OF_MSEC == 0 => write!(f, "{sec}.{:03}s", nsec / NSEC_OF_MSEC),
             nsec => {
                 // As many of nine digits as it takes.
-                let (mut shown, mut digits) = (nsec, 9);
-                while shown % 10 == 0 {
-                    (shown, digits) = (shown / 10, digits - 1);
-                }
-                write!(f, "{sec}.{shown:0digits$}s")
+                let digits = format!("{nsec:09}");
+                write!(f, "{sec}.{}s", digits.trim_end_matches('0'))
             }
         }
     }

@@ -113,7 +113,7 @@ struct Version(u8);
 impl Display for Version {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
-            version @ 1..=6 => write!(f, "OF1.{}", version - 1),
+            version @ 1..=6 => write!(f, "OF1.{}", version.saturating_sub(1)),
             version => write!(f, "OF {version:#04x}"),
         }
     }

@@ -34,16 +34,20 @@ impl Display for Packet<'_> {
             return f.write_str("(no Ethernet header)");
         };
         write!(f, "dl_src={},dl_dst={}", MacAddr(*src), MacAddr(*dst))?;
-        let mut tags = 0;
-        while let Some(kind) = short(&mut rest) {
-            if !matches!(kind, 0x8100 | 0x88a8) || tags == TAGS_MAX {
-                return payload(f, kind, rest);
+        for _ in 0..TAGS_MAX {
+            let (tag, behind) = (short(&mut rest), rest);
+            match (tag, short(&mut rest)) {
+                (Some(0x8100 | 0x88a8), Some(tci)) => {
+                    write!(f, ",dl_vlan={},dl_vlan_pcp={}", tci & 0x0fff, tci >> 13)?;
+                }
+                (Some(kind), _) => return payload(f, kind, behind),
+                (None, _) => return Ok(()),
             }
-            tags += 1;
-            let Some(tci) = short(&mut rest) else { break };
-            write!(f, ",dl_vlan={},dl_vlan_pcp={}", tci & 0x0fff, tci >> 13)?;
         }
-        Ok(())
+        match short(&mut rest) {
+            Some(kind) => payload(f, kind, rest),
+            None => Ok(()),
+        }
     }
 }
 
@@ -64,7 +68,11 @@ fn ipv4(f: &mut Formatter<'_>, rest: &[u8]) -> Option<fmt::Result> {
     let fragment = u16::from_be_bytes([*header.get(6)?, *header.get(7)?]) & 0x1fff;
     let (src, dst) = (Ipv4Addr::new(s0, s1, s2, s3), Ipv4Addr::new(d0, d1, d2, d3));
     let words = usize::from(first & 0x0f);
-    let behind = if fragment == 0 { rest.get(words * 4..) } else { None };
+    let behind = if fragment == 0 {
+        rest.get(words.saturating_mul(4)..)
+    } else {
+        None
+    };
     let said = write!(f, ",ip,nw_src={src},nw_dst={dst},nw_proto={proto}");
     Some(said.and_then(|()| ports(f, proto, behind)))
 }
@@ -100,6 +108,9 @@ fn arp(f: &mut Formatter<'_>, mut rest: &[u8]) -> Option<fmt::Result> {
     Some(write!(f, ",arp,arp_spa={spa},arp_tpa={tpa},arp_op={op}"))
 }
 
+/// The cookie of a packet that no rule sent.
+const NO_COOKIE: u64 = u64::MAX;
+
 impl Display for PacketIn {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self {
@@ -111,7 +122,11 @@ impl Display for PacketIn {
             matching,
             data,
         } = self;
-        write!(f, "table_id={} cookie={cookie:#x} total_len={total_len}", table_id.0)?;
+        write!(f, "table_id={}", table_id.0)?;
+        if *cookie != NO_COOKIE {
+            write!(f, " cookie={cookie:#x}")?;
+        }
+        write!(f, " total_len={total_len}")?;
         if !matching.is_empty() {
             f.write_str(" ")?;
             fields(f, matching, true)?;

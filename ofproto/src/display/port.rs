@@ -172,16 +172,15 @@ impl Display for QueueGetConfigReply {
     }
 }
 
-/// `queue 1: min_rate:10.0%`. A queue says its port too, which is left out: it is the port
-/// of the reply.
+/// `port 1 queue 2: min_rate:10.0%`.
 impl Display for PacketQueue {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self {
             queue_id,
-            port: _,
+            port,
             properties,
         } = self;
-        write!(f, "queue {}:", queue_id.0)?;
+        write!(f, "port {} queue {}:", Upper(*port), Upper(*queue_id))?;
         if !properties.is_empty() {
             f.write_str(" ")?;
         }

@@ -31,6 +31,7 @@ fn versions(words: &[u32]) -> impl Iterator<Item = usize> + '_ {
 impl Display for HelloElement {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
+            Self::VersionBitmap(words) if versions(words).next().is_none() => f.write_str("version bitmap: (none)"),
             Self::VersionBitmap(words) => {
                 f.write_str("version bitmap: ")?;
                 list(f, versions(words), PARTS_MAX, ", ", |f, version| {
@@ -56,6 +57,9 @@ impl Display for Hello {
 /// What the data of an error says: a text, an experimenter's bytes, or the message that was
 /// refused, of which the header is enough to find it.
 pub(crate) fn error(f: &mut Formatter<'_>, error: &ErrorMsg) -> fmt::Result {
+    if error.kind.name().is_none() {
+        f.write_str("type ")?;
+    }
     error.fmt(f)?;
     let ErrorMsg { kind, code: _, data } = error;
     if data.is_empty() {
