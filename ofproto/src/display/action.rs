@@ -1,11 +1,12 @@
 //! Actions and instructions, as `actions=` of `ovs-ofctl add-flow` takes them.
 
 use super::line::{Kept, PARTS_MAX, list};
-use super::oxm::Setting;
+use super::oxm::{Bits, Setting};
 use super::word::Upper;
 use crate::action::Action;
 use crate::instruction::Instruction;
 use crate::number::PortNo;
+use crate::subfield::{FieldCopy, FieldLoad};
 use core::fmt::{self, Display, Formatter};
 
 /// Where a packet goes. Only the controller has a length: for other ports it means nothing
@@ -38,11 +39,42 @@ impl Display for Action {
             Self::SetField(oxm) => write!(f, "set_field:{}", Setting(oxm)),
             Self::PushPbb(ethertype) => write!(f, "push_pbb:{ethertype:#06x}"),
             Self::PopPbb => f.write_str("pop_pbb"),
+            Self::CopyField(copy) => write!(f, "copy_field:{copy}"),
+            Self::RegMove(copy) => write!(f, "move:{copy}"),
+            Self::RegLoad(load) => write!(f, "load:{load}"),
             Self::Experimenter { experimenter, body } => {
                 write!(f, "experimenter({:#x},{})", experimenter.0, Kept(body))
             }
             Self::Unknown { kind, body } => write!(f, "unknown(type={},{})", kind.0, Kept(body)),
         }
+    }
+}
+
+/// `NXM_NX_REG0[0..15]->NXM_NX_REG1[16..31]`.
+impl Display for FieldCopy {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self {
+            n_bits,
+            src_offset,
+            dst_offset,
+            src,
+            dst,
+        } = *self;
+        let bits = |field, offset| Bits { field, offset, n_bits };
+        write!(f, "{}->{}", bits(src, src_offset), bits(dst, dst_offset))
+    }
+}
+
+/// `0x5->NXM_NX_REG0[]`.
+impl Display for FieldLoad {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { bits, dst, value } = *self;
+        let dst = Bits {
+            field: dst,
+            offset: bits.ofs(),
+            n_bits: bits.n_bits(),
+        };
+        write!(f, "{value:#x}->{dst}")
     }
 }
 

@@ -5,14 +5,23 @@ use super::line::{Hex, PARTS_MAX};
 use super::word::{Upper, lower};
 use crate::number::PortNo;
 use crate::ofp_match::Match;
-use crate::oxm::{Oxm, OxmField, VLAN_NONE, VLAN_PRESENT};
+use crate::oxm::{Oxm, OxmClass, OxmField, VLAN_NONE, VLAN_PRESENT};
 use crate::oxm_table::{OxmKind, OxmPrerequisite, OxmRow};
+use crate::table_features::OxmId;
 use crate::text::MacAddr;
 use core::fmt::{self, Display, Formatter};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// What is in front of the names of the table.
-const PREFIX: &str = "OFPXMT_OFB_";
+/// What is in front of the names of the tables, and what takes its place.
+const PREFIXES: [(&str, &str); 7] = [
+    ("OFPXMT_OFB_", ""),
+    ("NXM_OF_", ""),
+    ("NXM_NX_", ""),
+    ("OXM_OF_PKT_", "x"),
+    ("ONFOXM_ET_", ""),
+    ("NXOXM_ET_", ""),
+    ("NXOXM_", ""),
+];
 
 /// Bits of a DSCP; `nw_tos` has two bits of ECN below them.
 const DSCP_MAX: u64 = 0x3f;
@@ -42,11 +51,15 @@ fn protocol(eth_type: u64, ip_proto: Option<u64>) -> Option<(&'static str, bool)
     }
 }
 
-/// The field's own word where it is not the name of the table in small letters.
+/// The field's own word where it is not the name of its table in small letters.
 fn own_word(field: OxmField) -> Option<&'static str> {
     Some(match field {
-        OxmField::IP_ECN => "nw_ecn",
-        OxmField::IP_PROTO => "nw_proto",
+        OxmField::IP_ECN | OxmField::NXM_NX_IP_ECN => "nw_ecn",
+        OxmField::IP_PROTO | OxmField::NXM_OF_IP_PROTO => "nw_proto",
+        OxmField::NXM_OF_IP_TOS => "nw_tos",
+        OxmField::NXM_NX_IP_TTL => "nw_ttl",
+        OxmField::NXM_NX_TUN_IPV4_SRC => "tun_src",
+        OxmField::NXM_NX_TUN_IPV4_DST => "tun_dst",
         OxmField::IPV4_SRC => "ip_src",
         OxmField::IPV4_DST => "ip_dst",
         OxmField::ICMPV4_TYPE => "icmp_type",
@@ -91,7 +104,12 @@ impl Display for OwnWord {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match (own_word(self.0), self.0.row()) {
             (Some(word), _) => f.write_str(word),
-            (None, Some(row)) => lower(f, row.name.strip_prefix(PREFIX).unwrap_or(row.name)),
+            (None, Some(row)) => {
+                let strip = |(prefix, before): &(&str, &'static str)| Some((row.name.strip_prefix(prefix)?, *before));
+                let (name, before) = PREFIXES.iter().find_map(strip).unwrap_or((row.name, ""));
+                f.write_str(before)?;
+                lower(f, name)
+            }
             (None, None) => match self.0.experimenter() {
                 Some(id) => write!(f, "oxm(experimenter={:#x},field={})", id.0, self.0.number()),
                 None => write!(f, "oxm(class={:#06x},field={})", self.0.class().0, self.0.number()),
@@ -143,9 +161,11 @@ fn ipv6(value: u128) -> Ipv6Addr {
 /// A number without a mask.
 fn number(f: &mut Formatter<'_>, row: &OxmRow, value: u128) -> fmt::Result {
     match row.field {
-        OxmField::ETH_TYPE => write!(f, "{value:#06x}"),
+        OxmField::ETH_TYPE | OxmField::NXM_OF_ETH_TYPE | OxmField::NXM_OF_VLAN_TCI => write!(f, "{value:#06x}"),
         OxmField::IPV6_FLABEL => write!(f, "{value:#07x}"),
         OxmField::PBB_ISID | OxmField::IPV6_EXTHDR => write!(f, "{value:#x}"),
+        // Registers, marks and the like.
+        other if other.class() != OxmClass::OPENFLOW_BASIC && row.width == 4 => write!(f, "{value:#x}"),
         _ => write!(f, "{value}"),
     }
 }
@@ -153,7 +173,7 @@ fn number(f: &mut Formatter<'_>, row: &OxmRow, value: u128) -> fmt::Result {
 impl Display for Value<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let oxm = self.0;
-        let Some(row) = oxm.field().row() else {
+        let Some(row) = oxm.field().row().filter(|row| row.kind != OxmKind::Bytes) else {
             write!(f, "0x{}", Hex(oxm.value()))?;
             return match oxm.mask() {
                 Some(mask) => write!(f, "/0x{}", Hex(mask)),
@@ -170,9 +190,11 @@ impl Display for Value<'_> {
                 Ok(port) => Upper(PortNo(port)).fmt(f),
                 Err(_) => write!(f, "{value}"),
             },
-            (OxmKind::Wide, None) => write!(f, "{value:#x}"),
+            (OxmKind::Wide | OxmKind::Huge | OxmKind::Bytes, None) => write!(f, "{value:#x}"),
             (OxmKind::Number, None) => number(f, row, value),
-            (OxmKind::Port | OxmKind::Wide | OxmKind::Number, Some(mask)) => write!(f, "{value:#x}/{mask:#x}"),
+            (OxmKind::Port | OxmKind::Wide | OxmKind::Huge | OxmKind::Bytes | OxmKind::Number, Some(mask)) => {
+                write!(f, "{value:#x}/{mask:#x}")
+            }
         }
     }
 }
@@ -190,6 +212,37 @@ pub(crate) struct Setting<'o>(pub(crate) &'o Oxm);
 impl Display for Setting<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{}->{}", Value(self.0), OwnWord(self.0.field()))
+    }
+}
+
+/// Some bits of a field by the name of its table: `NXM_NX_REG0[0..15]`, `NXM_NX_REG0[]` for all.
+pub(crate) struct Bits {
+    pub(crate) field: OxmId,
+    pub(crate) offset: u16,
+    pub(crate) n_bits: u16,
+}
+
+impl Display for Bits {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { field, offset, n_bits } = self;
+        let row = field.field.row();
+        match row {
+            Some(row) => f.write_str(row.oxm_name)?,
+            None => OwnWord(field.field).fmt(f)?,
+        }
+        if field.masked {
+            f.write_str("_W")?;
+        }
+        let whole = row.is_some_and(|row| u16::from(row.bits) == *n_bits);
+        match (offset, n_bits) {
+            (0, _) if whole => f.write_str("[]"),
+            (offset, 0) => write!(f, "[{offset}, no bits]"),
+            (offset, 1) => write!(f, "[{offset}]"),
+            (offset, n_bits) => {
+                let last = u32::from(*offset).saturating_add(u32::from(*n_bits)).saturating_sub(1);
+                write!(f, "[{offset}..{last}]")
+            }
+        }
     }
 }
 
