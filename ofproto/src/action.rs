@@ -95,10 +95,11 @@ pub enum Action {
 /// Bytes of the smallest action: type, length and four more.
 const LEAST: usize = 8;
 
-/// The same, as it is written.
-const SHORT_LEN: u8 = 8;
-
 /// Bytes of OFPAT_OUTPUT.
+const OUTPUT: usize = 16;
+
+/// Both, as they are written.
+const LEAST_LEN: u8 = 8;
 const OUTPUT_LEN: u8 = 16;
 
 const STRUCTURE: &str = "ofp_action_header";
@@ -146,33 +147,56 @@ impl Action {
 
 impl Wire for Action {
     #[inline]
-    fn read(outer: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let start = outer.offset();
-        let mut r = outer.element(STRUCTURE, 2, LEAST, 8)?;
-        let kind = ActionType::read(&mut r)?;
-        r.skip(2)?;
+    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (start, ahead) = (r.offset(), r.rest_of_frame());
+        let action = r.element_bytes(STRUCTURE, 2, LEAST, 8)?;
+        let kind = ActionType(u16::from_be_bytes(*r.front(action)?));
+        // The four bytes behind type and length, which are all that most actions have.
+        let word = |structure| {
+            let [_, _, _, _, word @ ..] = *r.exactly::<LEAST>(structure, action)?;
+            Ok::<[u8; 4], DecodeError>(word)
+        };
+        let number = |structure| word(structure).map(u32::from_be_bytes);
+        // What a shorter value leaves of them is padding.
+        let ethertype = |structure| word(structure).map(|[high, low, ..]| u16::from_be_bytes([high, low]));
+        let octet = |structure| word(structure).map(|[octet, ..]| octet);
         match kind {
             ActionType::OUTPUT => {
-                r.exactly("ofp_action_output", usize::from(OUTPUT_LEN))?;
+                let [_, _, _, _, a, b, c, d, high, low, ..] = *r.exactly::<OUTPUT>("ofp_action_output", action)?;
                 Ok(Self::Output {
-                    port: PortNo::read(&mut r)?,
-                    max_len: r.u16()?,
+                    port: PortNo(u32::from_be_bytes([a, b, c, d])),
+                    max_len: u16::from_be_bytes([high, low]),
                 })
             }
-            ActionType::SET_FIELD => {
-                r.enter("ofp_action_set_field");
-                let oxm = Oxm::read(&mut r)?;
-                // The field and at most seven bytes that fill up to a multiple of 8.
-                match r.left() {
-                    left @ 8.. => Err(r.error(DecodeCause::Trailing { left })),
-                    _ => Ok(Self::SetField(oxm)),
-                }
-            }
+            ActionType::SET_FIELD => match Self::set_field(action, ahead) {
+                Some(action) => Ok(action),
+                None => Err(set_field_error(r.within(action, "ofp_action_set_field"))),
+            },
+            ActionType::GROUP => number("ofp_action_group").map(|id| Self::Group(GroupId(id))),
+            ActionType::SET_QUEUE => number("ofp_action_set_queue").map(|id| Self::SetQueue(QueueId(id))),
+            ActionType::PUSH_VLAN => ethertype("ofp_action_push").map(Self::PushVlan),
+            ActionType::PUSH_MPLS => ethertype("ofp_action_push").map(Self::PushMpls),
+            ActionType::PUSH_PBB => ethertype("ofp_action_push").map(Self::PushPbb),
+            ActionType::POP_MPLS => ethertype("ofp_action_pop_mpls").map(Self::PopMpls),
+            ActionType::SET_MPLS_TTL => octet("ofp_action_mpls_ttl").map(Self::SetMplsTtl),
+            ActionType::SET_NW_TTL => octet("ofp_action_nw_ttl").map(Self::SetNwTtl),
+            ActionType::COPY_TTL_OUT => word(STRUCTURE).map(|_| Self::CopyTtlOut),
+            ActionType::COPY_TTL_IN => word(STRUCTURE).map(|_| Self::CopyTtlIn),
+            ActionType::DEC_MPLS_TTL => word(STRUCTURE).map(|_| Self::DecMplsTtl),
+            ActionType::POP_VLAN => word(STRUCTURE).map(|_| Self::PopVlan),
+            ActionType::DEC_NW_TTL => word(STRUCTURE).map(|_| Self::DecNwTtl),
+            ActionType::POP_PBB => word(STRUCTURE).map(|_| Self::PopPbb),
             ActionType::EXPERIMENTER => {
-                r.enter("ofp_action_experimenter_header");
+                let mut r = r.within(action, "ofp_action_experimenter_header");
+                r.skip(4)?;
                 subfield::read(&mut r, start)
             }
-            _ => Self::read_short(kind, &mut r),
+            _ => {
+                let mut r = r.within(action, STRUCTURE);
+                r.skip(4)?;
+                let body = r.remaining()?;
+                Ok(Self::Unknown { kind, body })
+            }
         }
     }
 
@@ -246,50 +270,21 @@ impl Wire for Action {
 }
 
 impl Action {
-    /// Reads an action that says all it says in four bytes behind type and length.
+    /// Reads an action that sets a field: the field and at most seven bytes that fill up
+    /// to a multiple of 8. `ahead` begins where `action` does and may go on behind it.
     #[inline]
-    fn read_short(kind: ActionType, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let structure = match kind {
-            ActionType::SET_MPLS_TTL => "ofp_action_mpls_ttl",
-            ActionType::PUSH_VLAN | ActionType::PUSH_MPLS | ActionType::PUSH_PBB => "ofp_action_push",
-            ActionType::POP_MPLS => "ofp_action_pop_mpls",
-            ActionType::SET_QUEUE => "ofp_action_set_queue",
-            ActionType::GROUP => "ofp_action_group",
-            ActionType::SET_NW_TTL => "ofp_action_nw_ttl",
-            ActionType::COPY_TTL_OUT
-            | ActionType::COPY_TTL_IN
-            | ActionType::DEC_MPLS_TTL
-            | ActionType::POP_VLAN
-            | ActionType::DEC_NW_TTL
-            | ActionType::POP_PBB => STRUCTURE,
-            _ => {
-                return Ok(Self::Unknown {
-                    kind,
-                    body: r.remaining()?,
-                });
-            }
-        };
-        r.exactly(structure, LEAST)?;
-        let word = r.array::<4>()?;
-        let [octet, low, _, _] = word;
-        // What a shorter value leaves of the four bytes is padding.
-        let (number, ethertype) = (u32::from_be_bytes(word), u16::from_be_bytes([octet, low]));
-        Ok(match kind {
-            ActionType::PUSH_VLAN => Self::PushVlan(ethertype),
-            ActionType::PUSH_MPLS => Self::PushMpls(ethertype),
-            ActionType::PUSH_PBB => Self::PushPbb(ethertype),
-            ActionType::POP_MPLS => Self::PopMpls(ethertype),
-            ActionType::GROUP => Self::Group(GroupId(number)),
-            ActionType::SET_QUEUE => Self::SetQueue(QueueId(number)),
-            ActionType::SET_MPLS_TTL => Self::SetMplsTtl(octet),
-            ActionType::SET_NW_TTL => Self::SetNwTtl(octet),
-            ActionType::COPY_TTL_OUT => Self::CopyTtlOut,
-            ActionType::COPY_TTL_IN => Self::CopyTtlIn,
-            ActionType::DEC_MPLS_TTL => Self::DecMplsTtl,
-            ActionType::POP_VLAN => Self::PopVlan,
-            ActionType::DEC_NW_TTL => Self::DecNwTtl,
-            _ => Self::PopPbb,
-        })
+    fn set_field(action: &[u8], ahead: &[u8]) -> Option<Self> {
+        let (oxm, left) = Oxm::front(action.get(4..)?, ahead.get(4..)?)?;
+        (left < 8).then_some(Self::SetField(oxm))
+    }
+}
+
+/// Why an action sets no field.
+#[cold]
+fn set_field_error(mut r: Reader<'_>) -> DecodeError {
+    match r.skip(4).and_then(|()| Oxm::read(&mut r)) {
+        Err(error) => error,
+        Ok(_) => r.error(DecodeCause::Trailing { left: r.left() }),
     }
 }
 
@@ -303,7 +298,7 @@ fn header(kind: ActionType, length: u8) -> [u8; 4] {
 /// Writes the whole of an action that says all it says in four bytes.
 #[inline]
 fn short(kind: ActionType, [a, b, c, d]: [u8; 4], w: &mut Writer<'_>) -> Result<(), EncodeError> {
-    let [high, low, _, length] = header(kind, SHORT_LEN);
+    let [high, low, _, length] = header(kind, LEAST_LEN);
     w.array([high, low, 0, length, a, b, c, d]);
     Ok(())
 }

@@ -81,54 +81,57 @@ impl Instruction {
 
 impl Wire for Instruction {
     #[inline]
-    fn read(outer: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let mut r = outer.element(STRUCTURE, 2, LEAST, 8)?;
-        let kind = InstructionType::read(&mut r)?;
-        r.skip(2)?;
+    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let instruction = r.element_bytes(STRUCTURE, 2, LEAST, 8)?;
+        let kind = InstructionType(u16::from_be_bytes(*r.front(instruction)?));
+        // What follows type and length.
+        let within = |structure| {
+            let mut r = r.within(instruction, structure);
+            r.skip(4).map(|()| r)
+        };
+        let actions = || {
+            let mut r = within("ofp_instruction_actions")?;
+            r.skip(4)?;
+            r.list()
+        };
         match kind {
-            InstructionType::APPLY_ACTIONS | InstructionType::WRITE_ACTIONS => {
-                r.enter("ofp_instruction_actions");
-                r.skip(4)?;
-                let actions = r.list()?;
-                Ok(if kind == InstructionType::APPLY_ACTIONS {
-                    Self::ApplyActions(actions)
-                } else {
-                    Self::WriteActions(actions)
-                })
+            InstructionType::APPLY_ACTIONS => actions().map(Self::ApplyActions),
+            InstructionType::WRITE_ACTIONS => actions().map(Self::WriteActions),
+            InstructionType::CLEAR_ACTIONS => {
+                // Section 7.2.4: "For the Clear-Actions instruction, the structure does
+                // not contain any actions."
+                r.exactly::<LEAST>("ofp_instruction_actions", instruction)?;
+                Ok(Self::ClearActions)
             }
             InstructionType::GOTO_TABLE => {
-                r.exactly("ofp_instruction_goto_table", LEAST)?;
-                Ok(Self::GotoTable(TableId::read(&mut r)?))
+                let [_, _, _, _, table, ..] = *r.exactly::<LEAST>("ofp_instruction_goto_table", instruction)?;
+                Ok(Self::GotoTable(TableId(table)))
+            }
+            InstructionType::METER => {
+                let [_, _, _, _, meter @ ..] = *r.exactly::<LEAST>("ofp_instruction_meter", instruction)?;
+                Ok(Self::Meter(MeterId(u32::from_be_bytes(meter))))
             }
             InstructionType::WRITE_METADATA => {
-                r.exactly("ofp_instruction_write_metadata", WRITE_METADATA)?;
+                let structure = "ofp_instruction_write_metadata";
+                r.exactly::<WRITE_METADATA>(structure, instruction)?;
+                let mut r = within(structure)?;
                 r.skip(4)?;
                 Ok(Self::WriteMetadata {
                     metadata: r.u64()?,
                     mask: r.u64()?,
                 })
             }
-            InstructionType::CLEAR_ACTIONS => {
-                // Section 7.2.4: "For the Clear-Actions instruction, the structure does
-                // not contain any actions."
-                r.exactly("ofp_instruction_actions", LEAST)?;
-                Ok(Self::ClearActions)
-            }
-            InstructionType::METER => {
-                r.exactly("ofp_instruction_meter", LEAST)?;
-                Ok(Self::Meter(MeterId::read(&mut r)?))
-            }
             InstructionType::EXPERIMENTER => {
-                r.enter("ofp_instruction_experimenter");
+                let mut r = within("ofp_instruction_experimenter")?;
                 Ok(Self::Experimenter {
                     experimenter: ExperimenterId::read(&mut r)?,
                     body: r.remaining()?,
                 })
             }
-            _ => Ok(Self::Unknown {
-                kind,
-                body: r.remaining()?,
-            }),
+            _ => {
+                let body = within(STRUCTURE)?.remaining()?;
+                Ok(Self::Unknown { kind, body })
+            }
         }
     }
 

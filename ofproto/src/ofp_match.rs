@@ -297,6 +297,8 @@ impl fmt::Debug for Match {
 }
 
 impl Wire for Match {
+    const LEAST: usize = 8;
+
     #[inline]
     fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let outer = r.enter(STRUCTURE);

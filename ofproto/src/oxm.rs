@@ -154,7 +154,7 @@ pub struct Oxm {
     masked: bool,
     /// Bytes of value and mask.
     len: u8,
-    /// Those bytes and zeros behind them, if they are few.
+    /// Those bytes and anything behind them, if they are few.
     bytes: [u8; SHORT],
     /// Else those bytes.
     long: Option<Box<[u8; LONG]>>,
@@ -336,6 +336,15 @@ impl Oxm {
         Self::from_front(header.field, header.masked, header.payload, bytes)
     }
 
+    /// The field whose TLV is at the front of `bytes`, if it is well formed, and how many
+    /// bytes are left behind it. `ahead` begins where `bytes` does and may go on behind it.
+    #[inline]
+    pub(crate) fn front(bytes: &[u8], ahead: &[u8]) -> Option<(Self, usize)> {
+        let left = behind(bytes)?.len();
+        let header = OxmHeader::peek(bytes)?;
+        Some((Self::from_wire(header, ahead.get(header.skip..)?), left))
+    }
+
     /// What stands in front of its bytes on the wire.
     #[inline]
     fn header(&self) -> [u8; HEADER] {
@@ -382,6 +391,7 @@ fn behind(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 /// Whether the length of a TLV is one that its field can have.
+#[cold]
 fn judge(header: OxmHeader) -> Result<(), DecodeCause> {
     let OxmHeader {
         field, masked, payload, ..
@@ -469,11 +479,12 @@ fn header_error(r: &Reader<'_>) -> DecodeError {
 impl Wire for Oxm {
     #[inline]
     fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let bytes = r.rest_of_frame();
-        check(r)?;
-        match OxmHeader::peek(bytes).and_then(|header| Some((header, bytes.get(header.skip..)?))) {
-            Some((header, payload)) => Ok(Self::from_wire(header, payload)),
-            None => Err(header_error(r)),
+        match Self::front(r.rest(), r.rest_of_frame()) {
+            Some((oxm, left)) => {
+                r.skip(r.left().saturating_sub(left))?;
+                Ok(oxm)
+            }
+            None => Err(error(r)),
         }
     }
 
@@ -484,7 +495,7 @@ impl Wire for Oxm {
             w.u32(id.0);
         }
         match &self.long {
-            None => w.padded(&self.bytes, usize::from(self.len)),
+            None => w.front(&self.bytes, usize::from(self.len)),
             Some(_) => w.slice(self.payload()),
         }
         Ok(())

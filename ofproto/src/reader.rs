@@ -35,8 +35,6 @@ fn slice<'f>(n: usize) -> impl Fn(&'f [u8]) -> Parsed<'f, &'f [u8]> {
 pub(crate) struct Reader<'f> {
     frame: &'f Bytes,
     left: &'f [u8],
-    /// Bytes of the part, read or not.
-    whole: usize,
     /// Where in the frame the part ends.
     end: usize,
     structure: &'static str,
@@ -51,7 +49,6 @@ impl<'f> Reader<'f> {
         Self {
             frame,
             left: frame,
-            whole: frame.len(),
             end: frame.len(),
             structure,
             read: structure,
@@ -211,7 +208,6 @@ impl<'f> Reader<'f> {
         Ok(Reader {
             frame: self.frame,
             left,
-            whole: left.len(),
             end: self.offset(),
             structure: self.structure,
             read: self.structure,
@@ -231,9 +227,42 @@ impl<'f> Reader<'f> {
         DecodeError::new(self.read, self.offset(), DecodeCause::Trailing { left })
     }
 
-    /// A reader over the next element, whose 16-bit length stands `length_at` bytes
-    /// behind its start and counts the whole element. The length must be at least
-    /// `least`, a multiple of `multiple`, and within what is left.
+    /// The next element, whose 16-bit length stands `length_at` bytes behind its start
+    /// and counts the whole element. The length must be at least `least`, a multiple of
+    /// `multiple`, and within what is left.
+    #[inline]
+    pub(crate) fn element_bytes(
+        &mut self,
+        structure: &'static str,
+        length_at: usize,
+        least: usize,
+        multiple: usize,
+    ) -> Result<&'f [u8], DecodeError> {
+        let said = peek_u16(self.left, length_at);
+        let whole = said
+            .filter(|said| *said >= least && said.is_multiple_of(multiple))
+            .and_then(|said| self.left.split_at_checked(said));
+        let Some((element, behind)) = whole else {
+            return Err(self.bad_element(structure, length_at, least, multiple));
+        };
+        self.left = behind;
+        self.read = structure;
+        Ok(element)
+    }
+
+    /// A reader over an element that was just stepped over.
+    #[inline]
+    pub(crate) fn within(&self, element: &'f [u8], structure: &'static str) -> Reader<'f> {
+        Reader {
+            frame: self.frame,
+            left: element,
+            end: self.offset(),
+            structure,
+            read: structure,
+        }
+    }
+
+    /// A reader over the next element, which is as in [`Reader::element_bytes`].
     #[inline]
     pub(crate) fn element(
         &mut self,
@@ -242,23 +271,37 @@ impl<'f> Reader<'f> {
         least: usize,
         multiple: usize,
     ) -> Result<Reader<'f>, DecodeError> {
-        let said = peek_u16(self.left, length_at);
-        let whole = said
-            .filter(|said| *said >= least && said.is_multiple_of(multiple))
-            .and_then(|said| self.left.split_at_checked(said));
-        let Some((left, behind)) = whole else {
-            return Err(self.bad_element(structure, length_at, least, multiple));
-        };
-        self.left = behind;
-        self.read = structure;
-        Ok(Reader {
-            frame: self.frame,
-            left,
-            whole: left.len(),
-            end: self.offset(),
-            structure,
-            read: structure,
-        })
+        let element = self.element_bytes(structure, length_at, least, multiple)?;
+        Ok(self.within(element, structure))
+    }
+
+    /// The first bytes of an element that was just stepped over.
+    #[inline]
+    pub(crate) fn front<const N: usize>(&self, element: &'f [u8]) -> Result<&'f [u8; N], DecodeError> {
+        match element.first_chunk() {
+            Some(bytes) => Ok(bytes),
+            None => Err(self.missing(N)),
+        }
+    }
+
+    /// An element that was just stepped over and turned out to be a structure of `N`
+    /// bytes.
+    #[inline]
+    pub(crate) fn exactly<const N: usize>(
+        &self,
+        structure: &'static str,
+        element: &'f [u8],
+    ) -> Result<&'f [u8; N], DecodeError> {
+        match element.try_into() {
+            Ok(bytes) => Ok(bytes),
+            Err(_) => Err(self.wrong_length(structure, element.len(), N)),
+        }
+    }
+
+    #[cold]
+    fn wrong_length(&self, structure: &'static str, said: usize, must: usize) -> DecodeError {
+        let start = self.offset().saturating_sub(said);
+        DecodeError::new(structure, start, DecodeCause::WrongLength { said, must })
     }
 
     /// Why there is no such element.
@@ -272,19 +315,6 @@ impl<'f> Reader<'f> {
             Some(said) if !said.is_multiple_of(multiple) => self.error(DecodeCause::NotMultiple { said, of: multiple }),
             Some(said) => self.error(DecodeCause::PastEnd { said, left }),
         }
-    }
-
-    /// Names the structure that this reader over an element turned out to be; the whole
-    /// element has `must` bytes then, of which at least the type was read.
-    #[inline]
-    pub(crate) fn exactly(&mut self, structure: &'static str, must: usize) -> Result<(), DecodeError> {
-        self.enter(structure);
-        let said = self.whole;
-        if said != must {
-            let start = self.end.saturating_sub(said);
-            return Err(self.error_at(start, DecodeCause::WrongLength { said, must }));
-        }
-        Ok(())
     }
 
     /// Values until nothing is left.

@@ -10,26 +10,18 @@ use bytes::Bytes;
 /// this is not.
 #[derive(Clone)]
 pub(crate) enum ShortBytes<const N: usize> {
-    /// The bytes behind the first `len` are zero.
-    Own { len: u8, bytes: [u8; N] },
+    /// What stands behind the first `len` means nothing.
+    Own { len: usize, bytes: [u8; N] },
     /// A part of a frame, or of what was made for it.
     Shared(Bytes),
 }
-
-/// The most that is copied. What is longer is better shared.
-const MOST: usize = 48;
-
-/// From the place `MOST - n` on it is a mask that keeps `n` bytes.
-const KEEP: &[u8] = [[0xff; MOST], [0; MOST]].as_flattened();
 
 impl<const N: usize> ShortBytes<N> {
     /// The first `len` bytes of `bytes`, if they are there and at most `N`.
     #[inline]
     pub(crate) fn few(bytes: &[u8], len: usize) -> Option<Self> {
-        Some(Self::Own {
-            bytes: few(bytes, len)?,
-            len: u8::try_from(len).ok()?,
-        })
+        let bytes = few(bytes, len)?;
+        Some(Self::Own { len, bytes })
     }
 
     /// A copy of these bytes.
@@ -49,7 +41,7 @@ impl<const N: usize> ShortBytes<N> {
     #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
-            Self::Own { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or(bytes),
+            Self::Own { len, bytes } => bytes.get(..*len).unwrap_or(bytes),
             Self::Shared(bytes) => bytes,
         }
     }
@@ -57,7 +49,7 @@ impl<const N: usize> ShortBytes<N> {
     #[inline]
     pub(crate) fn write(&self, w: &mut Writer<'_>) {
         match self {
-            Self::Own { len, bytes } => w.padded(bytes, usize::from(*len)),
+            Self::Own { len, bytes } => w.front(bytes, *len),
             Self::Shared(bytes) => w.slice(bytes),
         }
     }
@@ -70,22 +62,19 @@ impl<const N: usize> Default for ShortBytes<N> {
     }
 }
 
-/// The first `len` bytes of `bytes` and zeros behind them, if they are at most `N`.
+/// The first `len` bytes of `bytes` and anything behind them, if they are at most `N`.
 ///
-/// Mostly `N` bytes are there: then it is a copy and a mask of fixed size.
+/// Mostly `N` bytes are there: then it is a copy of fixed size, which is what this is for.
 #[inline]
 pub(crate) fn few<const N: usize>(bytes: &[u8], len: usize) -> Option<[u8; N]> {
     if len > N {
         return None;
     }
-    let Some(chunk) = bytes.first_chunk::<N>() else {
-        let mut few = [0; N];
-        copy(few.get_mut(..len)?, bytes.get(..len)?);
-        return Some(few);
-    };
-    let keep = KEEP.get(MOST.checked_sub(len)?..)?.first_chunk::<N>()?;
-    let mut few = *chunk;
-    few.iter_mut().zip(keep).for_each(|(byte, keep)| *byte &= keep);
+    if let Some(chunk) = bytes.first_chunk() {
+        return Some(*chunk);
+    }
+    let mut few = [0; N];
+    copy(few.get_mut(..len)?, bytes.get(..len)?);
     Some(few)
 }
 

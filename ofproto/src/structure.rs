@@ -19,9 +19,9 @@ macro_rules! wire_struct {
             $($(#[$field_doc])* pub $field: $ty,)*
         }
 
-        impl $crate::wire::Wire for $name {
-            #[inline]
-            fn read(r: &mut $crate::wire::Reader<'_>) -> Result<Self, $crate::DecodeError> {
+        impl $name {
+            #[inline(always)]
+            fn read_fields(r: &mut $crate::wire::Reader<'_>) -> Result<Self, $crate::DecodeError> {
                 let outer = r.enter($structure);
                 $(
                     let $field = <$ty as $crate::wire::Wire>::read(r)?;
@@ -29,6 +29,24 @@ macro_rules! wire_struct {
                 )*
                 r.leave(outer);
                 Ok(Self { $($field),* })
+            }
+
+            /// The same where there are too few bytes: finds out which are missing.
+            #[cold]
+            fn read_too_few(r: &mut $crate::wire::Reader<'_>) -> Result<Self, $crate::DecodeError> {
+                Self::read_fields(r)
+            }
+        }
+
+        impl $crate::wire::Wire for $name {
+            const LEAST: usize = 0 $(+ <$ty as $crate::wire::Wire>::LEAST $(+ $pad)?)*;
+
+            #[inline]
+            fn read(r: &mut $crate::wire::Reader<'_>) -> Result<Self, $crate::DecodeError> {
+                if r.left() < <Self as $crate::wire::Wire>::LEAST {
+                    return Self::read_too_few(r);
+                }
+                Self::read_fields(r)
             }
             #[inline]
             fn write(&self, w: &mut $crate::wire::Writer<'_>) -> Result<(), $crate::EncodeError> {

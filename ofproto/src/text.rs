@@ -53,13 +53,15 @@ impl FromStr for MacAddr {
 }
 
 impl Wire for MacAddr {
+    const LEAST: usize = 6;
+
     #[inline]
     fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        <[u8; 6]>::read(r).map(Self)
+        r.array().map(Self)
     }
     #[inline]
     fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
-        w.slice(&self.0);
+        w.array(self.0);
         Ok(())
     }
 }
@@ -123,15 +125,15 @@ impl<const N: usize> fmt::Debug for FixedText<N> {
 }
 
 impl<const N: usize> Wire for FixedText<N> {
+    const LEAST: usize = N;
+
     #[inline]
     fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let mut bytes = [0; N];
-        bytes.copy_from_slice(r.take(N)?);
-        Ok(Self(bytes))
+        r.array().map(Self)
     }
     #[inline]
     fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
-        w.slice(&self.0);
+        w.array(self.0);
         Ok(())
     }
 }

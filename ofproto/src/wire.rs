@@ -8,6 +8,10 @@ pub(crate) use crate::writer::{Writer, too_long, write_to};
 
 /// Something with one form on the wire.
 pub(crate) trait Wire: Sized {
+    /// The fewest bytes it takes, as far as its fields of fixed size tell. Only the time
+    /// depends on it: when so many are there, they are not counted field by field.
+    const LEAST: usize = 0;
+
     /// Reads it from the front of what is left.
     fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError>;
 
@@ -32,6 +36,8 @@ pub(crate) fn padding_of(length: usize) -> usize {
 macro_rules! wire_number {
     ($($int:ident),*) => {$(
         impl Wire for $int {
+            const LEAST: usize = size_of::<$int>();
+
             #[inline]
             fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
                 r.$int()
@@ -78,6 +84,8 @@ impl<T: Wire> Wire for Vec<T> {
 
 /// A fixed number of them.
 impl<T: Wire + Copy + Default, const N: usize> Wire for [T; N] {
+    const LEAST: usize = T::LEAST.saturating_mul(N);
+
     #[inline]
     fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let mut all = [T::default(); N];

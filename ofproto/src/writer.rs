@@ -100,18 +100,20 @@ impl Writer<'_> {
         self.at = to;
     }
 
-    /// The first `length` bytes of `bytes`, the others of which are zero.
+    /// The first `length` bytes of `bytes`.
     ///
-    /// Where there is room all are written: one store of fixed size, and what follows
-    /// is written over the zeros.
+    /// Where there is room all are written and what is too much is made zero again: two
+    /// stores of fixed size.
     #[inline]
-    pub(crate) fn padded<const N: usize>(&mut self, bytes: &[u8; N], length: usize) {
+    pub(crate) fn front<const N: usize>(&mut self, bytes: &[u8; N], length: usize) {
+        let Some(place) = self.place::<N>(self.at) else {
+            return self.slice(bytes.get(..length).unwrap_or(bytes));
+        };
+        *place = *bytes;
+        self.at = self.at.saturating_add(length);
         match self.place::<N>(self.at) {
-            Some(place) => {
-                *place = *bytes;
-                self.at = self.at.saturating_add(length);
-            }
-            None => self.slice(bytes.get(..length).unwrap_or(bytes)),
+            Some(behind) => *behind = [0; N],
+            None => self.frame.get_mut(self.at..).unwrap_or_default().fill(0),
         }
     }
 
