@@ -9,9 +9,10 @@
 
 include scripts/exit-codes.mk
 
-# CHECK=1 and SIM=1 belong to the demo, SEED=N and SKIP_OK=1 to the tests.
+# CHECK=1 and SIM=1 belong to the demo, SEED=N and SKIP_OK=1 to the tests, SKIP_PEERS=1 to
+# the measurement of the codec.
 DEMO_FLAGS := $(if $(filter 1,$(CHECK)),--check) $(if $(filter 1,$(SIM)),--sim)
-export SEED SKIP_OK
+export SEED SKIP_OK SKIP_PEERS
 
 .PHONY: help
 help:
@@ -24,6 +25,7 @@ help:
 	$(RUN)echo 'make test          every test, added up in the last line (SEED=N for other cases, SKIP_OK=1 on a laptop)'
 	$(RUN)echo 'make test-long     the same with many more cases and a new seed each time'
 	$(RUN)echo 'make lint          formatting and clippy, warnings are errors'
+	$(RUN)echo 'make bench-codec   the codec beside openflowj, os-ken and the machine itself: target/bench/codec.json'
 
 .PHONY: setup
 setup:
@@ -58,3 +60,9 @@ demo-run:
 .PHONY: demo-clean
 demo-clean:
 	$(RUN)scripts/demo --clean
+
+.PHONY: bench-codec bench-codec-run
+bench-codec: bench-codec-run
+	$(FAILS_WITH_1)
+bench-codec-run:
+	$(RUN_MARKED) scripts/bench-codec

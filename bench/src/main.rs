@@ -6,7 +6,7 @@ use clap::Parser;
 use skerry_bench::allocations::Counting;
 use skerry_bench::clock::MEASUREMENT;
 use skerry_bench::figure::{About, figures};
-use skerry_bench::peer::{self, Peer};
+use skerry_bench::peer::{self, Peer, WarmUp};
 use skerry_bench::report::Report;
 use skerry_bench::rounds::{self, Effort};
 use std::fs;
@@ -25,16 +25,22 @@ const ROUNDS: usize = 31;
 /// warming up take two of them.
 const TIME_MAX: Duration = Duration::from_secs(300);
 
-/// Messages of each kind before a Java method counts as compiled: twice what the virtual
-/// machine itself waits for before it compiles for good.
-const JAVA_WARM_UP: u64 = 20_000;
+/// Twice the messages after which the virtual machine compiles for good, and time for its
+/// compiler to do it on the same core.
+const JAVA_WARM_UP: WarmUp = WarmUp {
+    messages: 20_000,
+    time: Duration::from_secs(2),
+};
 
-/// An interpreter has nothing to compile; a few bring its caches and counters up.
-const PYTHON_WARM_UP: u64 = 100;
+/// An interpreter compiles nothing that takes time.
+const PYTHON_WARM_UP: WarmUp = WarmUp {
+    messages: 20,
+    time: Duration::from_millis(100),
+};
 
-/// Memory of the Java worker, all of it from the start: enough that its garbage is
-/// collected rarely, and more than that changes nothing.
-const JAVA_HEAP: &str = "512m";
+/// Memory of a Java worker, all of it from the start. Its garbage is never more than one
+/// message alive, so more memory changes nothing.
+const JAVA_HEAP: &str = "256m";
 
 #[derive(Parser)]
 struct Args {
@@ -68,19 +74,25 @@ fn run(args: &Args) -> Result<()> {
     let mut peers = Vec::new();
     if let Some(folder) = &args.java {
         let path = format!("{0}/classes:{0}/lib/*", folder.display());
-        let mut java = Command::new("java");
-        java.args([
-            "-XX:+UseSerialGC",
-            &format!("-Xms{JAVA_HEAP}"),
-            &format!("-Xmx{JAVA_HEAP}"),
-        ]);
-        java.args(["-cp", &path, "OpenflowjWorker"]);
-        peers.push(warm("openflowj", &mut java, &corpus, JAVA_WARM_UP)?);
+        let java = || {
+            let mut java = Command::new("java");
+            java.args([
+                "-XX:+UseSerialGC",
+                &format!("-Xms{JAVA_HEAP}"),
+                &format!("-Xmx{JAVA_HEAP}"),
+            ]);
+            java.args(["-cp", &path, "OpenflowjWorker"]);
+            java
+        };
+        peers.push(warm("openflowj", &corpus, java, JAVA_WARM_UP)?);
     }
     if let Some(python) = &args.python {
-        let mut command = Command::new(python);
-        command.arg("bench/python/os_ken_worker.py");
-        peers.push(warm("os_ken", &mut command, &corpus, PYTHON_WARM_UP)?);
+        let python = || {
+            let mut command = Command::new(python);
+            command.arg("bench/python/os_ken_worker.py");
+            command
+        };
+        peers.push(warm("os_ken", &corpus, python, PYTHON_WARM_UP)?);
     }
     let effort = Effort {
         rounds: ROUNDS,
@@ -108,9 +120,9 @@ fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn warm(name: &'static str, command: &mut Command, corpus: &Path, least: u64) -> Result<Peer> {
+fn warm(name: &'static str, corpus: &Path, command: impl Fn() -> Command, least: WarmUp) -> Result<Peer> {
     eprintln!("warming up {name}");
-    let mut peer = Peer::start(name, command, corpus)?;
+    let mut peer = Peer::start(name, corpus, command)?;
     peer.warm_up(least, MEASUREMENT)
         .with_context(|| format!("warming up {name}"))?;
     Ok(peer)

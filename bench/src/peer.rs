@@ -60,11 +60,22 @@ const STEADY: f64 = 0.05;
 /// How many measurements in a row must be that near to each other.
 const STEADY_RUNS: usize = 3;
 
-/// Rounds of warming up over everything: what is compiled for one kind of message is
-/// compiled again when the next one comes by the same way.
-const WARM_UP_PASSES: u64 = 2;
+/// When a worker is taken for warm: not before so many messages and so much time, and
+/// then as soon as it is steady.
+#[derive(Clone, Copy, Debug)]
+pub struct WarmUp {
+    /// Messages of each kind, for each mode.
+    pub messages: u64,
+    /// Time for each kind and mode. A compiler that works beside on the same core needs
+    /// some, during which the codec seems steady and is not yet compiled.
+    pub time: Duration,
+}
 
-/// A running worker.
+/// Another codec: a worker for each kind of message.
+///
+/// One process for all of them would be slower, because a compiler at run time makes the
+/// better code the fewer kinds it has seen. So each has its own, and the other codec is
+/// measured at its best.
 pub struct Peer {
     /// What its figures are called.
     pub name: &'static str,
@@ -72,21 +83,80 @@ pub struct Peer {
     pub version: String,
     /// How it was warmed up.
     pub warm_up: String,
-    child: Child,
-    requests: Option<ChildStdin>,
-    answers: Receiver<String>,
-    /// For each kind and mode: how many times for one measurement; none if it cannot.
-    times: Vec<(Kind, Mode, Option<u64>)>,
+    workers: Vec<Worker>,
 }
 
 impl Peer {
-    /// Starts a worker.
+    /// Starts the workers of a codec; `command` makes the command of one.
     ///
     /// # Errors
-    /// It does not start, or does not say what it is.
-    pub fn start(name: &'static str, command: &mut Command, corpus: &Path) -> Result<Self> {
+    /// One does not start, or does not say what it is.
+    pub fn start(name: &'static str, corpus: &Path, command: impl Fn() -> Command) -> Result<Self> {
+        let mut workers = Vec::new();
+        let mut version = String::new();
+        for kind in Kind::ALL {
+            let mut worker = Worker::start(name, kind, command().arg(corpus))?;
+            version = worker.answer()?;
+            workers.push(worker);
+        }
+        Ok(Self {
+            name,
+            version,
+            warm_up: String::new(),
+            workers,
+        })
+    }
+
+    /// Runs every kind and mode until it is warm, and finds out how many times make one
+    /// measurement.
+    ///
+    /// # Errors
+    /// As [`Peer::measure`].
+    pub fn warm_up(&mut self, least: WarmUp, wanted: Duration) -> Result<()> {
+        for worker in &mut self.workers {
+            for mode in Mode::ALL {
+                let times = worker.warm_up(mode, least, wanted)?;
+                worker.times.push((mode, times));
+            }
+        }
+        self.warm_up = format!(
+            "a process for each kind; each kind and mode at least {} messages and {} s, then until {STEADY_RUNS} \
+             measurements in a row differ by less than {} % or {} s are over",
+            least.messages,
+            least.time.as_secs_f64(),
+            STEADY * 100.0,
+            WARM_UP_MAX.as_secs(),
+        );
+        Ok(())
+    }
+
+    /// Nanoseconds for one message; none if this codec cannot do that.
+    ///
+    /// # Errors
+    /// The worker failed, or what it read or wrote is not what the corpus says.
+    pub fn measure(&mut self, kind: Kind, mode: Mode) -> Result<Option<f64>> {
+        let name = self.name;
+        let worker = self.workers.iter_mut().find(|worker| worker.kind == kind);
+        worker
+            .with_context(|| format!("{name} has a worker for each kind"))?
+            .measure(mode)
+    }
+}
+
+/// A process that measures one kind of message.
+struct Worker {
+    name: &'static str,
+    kind: Kind,
+    child: Child,
+    requests: Option<ChildStdin>,
+    answers: Receiver<String>,
+    /// For each mode: how many times for one measurement; none if it cannot.
+    times: Vec<(Mode, Option<u64>)>,
+}
+
+impl Worker {
+    fn start(name: &'static str, kind: Kind, command: &mut Command) -> Result<Self> {
         let mut child = command
-            .arg(corpus)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -100,54 +170,27 @@ impl Peer {
                 }
             }
         });
-        let mut peer = Self {
+        Ok(Self {
             name,
-            version: String::new(),
-            warm_up: String::new(),
+            kind,
             requests: child.stdin.take(),
             child,
             answers,
             times: Vec::new(),
-        };
-        peer.version = peer.answer()?;
-        Ok(peer)
+        })
     }
 
-    /// Runs every kind and mode until it is steady, each at least `least` times, and
-    /// finds out how many times make one measurement.
-    ///
-    /// # Errors
-    /// As [`Peer::measure`].
-    pub fn warm_up(&mut self, least: u64, wanted: Duration) -> Result<()> {
-        for pass in 1..=WARM_UP_PASSES {
-            for kind in Kind::ALL {
-                for mode in Mode::ALL {
-                    self.warm_up_one(kind, mode, least, wanted, pass == WARM_UP_PASSES)?;
-                }
-            }
-        }
-        self.warm_up = format!(
-            "{WARM_UP_PASSES} passes over all kinds, in each at least {least} messages and until {STEADY_RUNS} \
-             measurements in a row differ by less than {} % or {} s are over",
-            STEADY * 100.0,
-            WARM_UP_MAX.as_secs(),
-        );
-        Ok(())
-    }
-
-    fn warm_up_one(&mut self, kind: Kind, mode: Mode, least: u64, wanted: Duration, last: bool) -> Result<()> {
-        if self.run(kind, mode, 1)?.is_none() {
-            self.times.push((kind, mode, None));
-            return Ok(());
+    fn warm_up(&mut self, mode: Mode, least: WarmUp, wanted: Duration) -> Result<Option<u64>> {
+        if self.run(mode, 1)?.is_none() {
+            return Ok(None);
         }
         let start = Instant::now();
         let mut done = 0;
         let mut recent: Vec<f64> = Vec::new();
         loop {
-            let times = clock::times_for(wanted, |times| Ok(self.run(kind, mode, times)?.unwrap_or(f64::MAX)))?;
-            let took = self.run(kind, mode, times)?.unwrap_or(f64::MAX) / times as f64;
+            let times = clock::times_for(wanted, |times| Ok(self.run(mode, times)?.unwrap_or(f64::MAX)))?;
+            recent.push(self.run(mode, times)?.unwrap_or(f64::MAX) / times as f64);
             done += times;
-            recent.push(took);
             let tail = recent
                 .get(recent.len().saturating_sub(STEADY_RUNS)..)
                 .unwrap_or_default();
@@ -155,52 +198,44 @@ impl Peer {
                 .iter()
                 .fold((f64::MAX, 0.0), |(min, max), took| (took.min(min), took.max(max)));
             let steady = tail.len() == STEADY_RUNS && max <= min * (1.0 + STEADY);
-            if done >= least && steady || start.elapsed() > WARM_UP_MAX {
-                if last {
-                    self.times.push((kind, mode, Some(times)));
-                }
-                return Ok(());
+            let long_enough = done >= least.messages && start.elapsed() >= least.time;
+            if steady && long_enough || start.elapsed() > WARM_UP_MAX {
+                return Ok(Some(times));
             }
         }
     }
 
-    /// Nanoseconds for one message; none if this codec cannot do that.
-    ///
-    /// # Errors
-    /// The worker failed, or what it read or wrote is not what the corpus says.
-    pub fn measure(&mut self, kind: Kind, mode: Mode) -> Result<Option<f64>> {
-        let times = self.times.iter().find(|(k, m, _)| (*k, *m) == (kind, mode));
-        let Some((.., Some(times))) = times else {
+    fn measure(&mut self, mode: Mode) -> Result<Option<f64>> {
+        let Some((_, Some(times))) = self.times.iter().find(|(of, _)| *of == mode) else {
             return Ok(None);
         };
         let times = *times;
-        Ok(self.run(kind, mode, times)?.map(|took| took / times as f64))
+        Ok(self.run(mode, times)?.map(|took| took / times as f64))
     }
 
-    fn run(&mut self, kind: Kind, mode: Mode, times: u64) -> Result<Option<f64>> {
-        let request = format!("{} {} {times}\n", kind.name(), mode.name());
+    /// Nanoseconds for so many messages; none if the codec cannot do that.
+    fn run(&mut self, mode: Mode, times: u64) -> Result<Option<f64>> {
+        let what = format!("{} {} {}", self.name, self.kind.name(), mode.name());
+        let request = format!("{} {} {times}\n", self.kind.name(), mode.name());
         let requests = self.requests.as_mut().context("the worker takes requests")?;
-        requests.write_all(request.as_bytes())?;
-        requests.flush()?;
+        requests
+            .write_all(request.as_bytes())
+            .and_then(|()| requests.flush())
+            .with_context(|| format!("{what}: the worker takes no request"))?;
         let answer = self.answer()?;
         if answer == "none" {
             return Ok(None);
         }
-        let what = || format!("{} {} {}: {answer:?}", self.name, kind.name(), mode.name());
-        let (took, sum) = answer.split_once(' ').with_context(what)?;
-        let (took, sum): (u64, u64) = (took.parse().with_context(what)?, sum.parse().with_context(what)?);
-        let frame = kind.frame()?;
+        let not_two = || format!("{what}: {answer:?} is not an answer");
+        let (took, sum) = answer.split_once(' ').with_context(not_two)?;
+        let took: u64 = took.parse().with_context(not_two)?;
+        let sum: u64 = sum.parse().with_context(not_two)?;
+        let frame = self.kind.frame()?;
         let must = match mode {
             Mode::Decode => reading::checksum(&frame)?.wrapping_mul(times),
             Mode::Encode => (frame.len() as u64).wrapping_mul(times).wrapping_add(fnv(&frame)),
         };
-        ensure!(
-            sum == must,
-            "{} {} {}: checksum {sum}, the bytes say {must}",
-            self.name,
-            kind.name(),
-            mode.name()
-        );
+        ensure!(sum == must, "{what}: checksum {sum}, the bytes say {must}");
         Ok(Some(took as f64))
     }
 
@@ -215,17 +250,9 @@ impl Peer {
     }
 }
 
-/// Ends with the end of its requests; one that does not is killed.
-impl Drop for Peer {
+/// A worker has nothing to clean up.
+impl Drop for Worker {
     fn drop(&mut self) {
-        self.requests = None;
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(2) {
-            if let Ok(Some(_)) = self.child.try_wait() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
