@@ -57,6 +57,7 @@ mod group;
 mod header;
 mod hello;
 mod instruction;
+#[cfg(feature = "json")]
 pub mod json;
 mod message;
 mod meter;

@@ -7,6 +7,7 @@ use crate::flow::{FlowMod, FlowRemoved};
 use crate::group::GroupMod;
 use crate::header::{HEADER_LEN, Header, MessageType, VERSION_1_3};
 use crate::hello::Hello;
+#[cfg(feature = "json")]
 use crate::json::{Fields, JsonError, JsonFields};
 use crate::meter::MeterMod;
 use crate::multipart::{MultipartReply, MultipartRequest};
@@ -18,6 +19,7 @@ use crate::switch::{FeaturesReply, SwitchConfig};
 use crate::table::TableMod;
 use crate::wire::{Reader, Wire, Writer, write_to};
 use bytes::{Bytes, BytesMut};
+#[cfg(feature = "json")]
 use serde_json::{Map, Value};
 
 /// One message.
@@ -85,6 +87,7 @@ macro_rules! bodies {
                 }
             }
 
+            #[cfg(feature = "json")]
             pub(crate) fn put_json(&self, map: &mut Map<String, Value>) {
                 match self {
                     Self::Hello(hello) => hello.put(map),
@@ -93,6 +96,7 @@ macro_rules! bodies {
                 }
             }
 
+            #[cfg(feature = "json")]
             pub(crate) fn take_json(kind: MessageType, fields: &mut Fields<'_>) -> Result<Self, JsonError> {
                 Ok(match kind {
                     MessageType::HELLO => Self::Hello(JsonFields::take(fields)?),

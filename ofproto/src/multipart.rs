@@ -3,6 +3,7 @@
 use crate::error::{DecodeError, EncodeCause, EncodeError};
 use crate::flow::{AggregateStats, FlowStats, FlowStatsRequest};
 use crate::group::{GroupDesc, GroupFeatures, GroupStats, GroupStatsRequest};
+#[cfg(feature = "json")]
 use crate::json::{Fields, Json, JsonError};
 use crate::meter::{MeterConfig, MeterFeatures, MeterRequest, MeterStats};
 use crate::number::ExperimenterId;
@@ -13,6 +14,7 @@ use crate::table_features::TableFeatures;
 use crate::text::FixedText;
 use crate::wire::{Reader, Wire, Writer};
 use bytes::Bytes;
+#[cfg(feature = "json")]
 use serde_json::Value;
 
 code_point! {
@@ -145,6 +147,7 @@ macro_rules! multipart_bodies {
             }
 
             /// What stands under `body`; nothing for a request without one.
+            #[cfg(feature = "json")]
             pub(crate) fn to_json(&self) -> Option<Value> {
                 match self {
                     $(multipart_bodies!(@bind body $variant $($ty)?) => multipart_bodies!(@json body $($ty)?),)*
@@ -152,6 +155,7 @@ macro_rules! multipart_bodies {
                 }
             }
 
+            #[cfg(feature = "json")]
             pub(crate) fn from_json(kind: MultipartType, fields: &mut Fields<'_>) -> Result<Self, JsonError> {
                 Ok(match kind {
                     $(MultipartType::$kind => multipart_bodies!(@take fields $variant $($ty)?),)*

@@ -1,6 +1,41 @@
 //! Structures of the specification as tables: what is read, written and printed of a
 //! structure follows from the list of its fields.
 
+/// Declares the JSON of a structure: an object with its fields.
+#[cfg(feature = "json")]
+macro_rules! json_of_structure {
+    ($name:ident, $structure:literal { $($field:ident)* }) => {
+        impl $crate::json::JsonFields for $name {
+            fn put(&self, map: &mut serde_json::Map<String, serde_json::Value>) {
+                $(map.insert(
+                    $crate::json::key($structure, stringify!($field)).into(),
+                    $crate::json::Json::to_json(&self.$field),
+                );)*
+            }
+            fn take(fields: &mut $crate::json::Fields<'_>) -> Result<Self, $crate::json::JsonError> {
+                Ok(Self {
+                    $($field: fields.take($crate::json::key($structure, stringify!($field)))?,)*
+                })
+            }
+        }
+
+        impl $crate::json::Json for $name {
+            fn to_json(&self) -> serde_json::Value {
+                $crate::json::object(self)
+            }
+            fn from_json(value: &serde_json::Value) -> Result<Self, $crate::json::JsonError> {
+                $crate::json::from_object(value)
+            }
+        }
+    };
+}
+
+/// Without the feature `json` there is none.
+#[cfg(not(feature = "json"))]
+macro_rules! json_of_structure {
+    ($name:ident, $structure:literal { $($field:ident)* }) => {};
+}
+
 /// Declares a structure of the specification, field by field in wire order.
 ///
 /// `[pad 4]` behind a field says how many bytes of padding follow it; they are
@@ -58,28 +93,7 @@ macro_rules! wire_struct {
             }
         }
 
-        impl $crate::json::JsonFields for $name {
-            fn put(&self, map: &mut serde_json::Map<String, serde_json::Value>) {
-                $(map.insert(
-                    $crate::json::key($structure, stringify!($field)).into(),
-                    $crate::json::Json::to_json(&self.$field),
-                );)*
-            }
-            fn take(fields: &mut $crate::json::Fields<'_>) -> Result<Self, $crate::json::JsonError> {
-                Ok(Self {
-                    $($field: fields.take($crate::json::key($structure, stringify!($field)))?,)*
-                })
-            }
-        }
-
-        impl $crate::json::Json for $name {
-            fn to_json(&self) -> serde_json::Value {
-                $crate::json::object(self)
-            }
-            fn from_json(value: &serde_json::Value) -> Result<Self, $crate::json::JsonError> {
-                $crate::json::from_object(value)
-            }
-        }
+        json_of_structure! { $name, $structure { $($field)* } }
     };
 }
 
@@ -136,32 +150,6 @@ macro_rules! wire_element {
             }
         }
 
-        impl $crate::json::JsonFields for $name {
-            fn put(&self, map: &mut serde_json::Map<String, serde_json::Value>) {
-                $(map.insert(
-                    $crate::json::key($structure, stringify!($before)).into(),
-                    $crate::json::Json::to_json(&self.$before),
-                );)*
-                $(map.insert(
-                    $crate::json::key($structure, stringify!($field)).into(),
-                    $crate::json::Json::to_json(&self.$field),
-                );)*
-            }
-            fn take(fields: &mut $crate::json::Fields<'_>) -> Result<Self, $crate::json::JsonError> {
-                Ok(Self {
-                    $($before: fields.take($crate::json::key($structure, stringify!($before)))?,)*
-                    $($field: fields.take($crate::json::key($structure, stringify!($field)))?,)*
-                })
-            }
-        }
-
-        impl $crate::json::Json for $name {
-            fn to_json(&self) -> serde_json::Value {
-                $crate::json::object(self)
-            }
-            fn from_json(value: &serde_json::Value) -> Result<Self, $crate::json::JsonError> {
-                $crate::json::from_object(value)
-            }
-        }
+        json_of_structure! { $name, $structure { $($before)* $($field)* } }
     };
 }

@@ -12,7 +12,7 @@
 //!
 //! Whatever a peer sent, there is no control character in a line, lists end after a number of
 //! elements with how many more there are, and a line ends after [`LINE_MAX`](crate::LINE_MAX)
-//! bytes. This is for reading: what has to be read back is JSON ([`crate::json`]).
+//! bytes. This is for reading: what has to be read back is JSON (module `json`).
 //!
 //! Everything is matched in full, fields of structures and variants too: what is added to a
 //! type does not compile until it has a text.
