@@ -4,7 +4,7 @@ use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
 use crate::number::{ExperimenterId, GroupId, PortNo, QueueId};
 use crate::oxm::Oxm;
 use crate::subfield::{self, FieldCopy, FieldLoad};
-use crate::wire::{Reader, Wire, Writer, count_elements};
+use crate::wire::{Length, Reader, Wire, Writer, count_elements};
 use bytes::Bytes;
 
 code_point! {
@@ -203,49 +203,59 @@ impl Wire for Action {
     #[inline]
     fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         let start = w.position();
-        match self {
+        let kind = self.kind();
+        let length = match self {
             Self::Output { port, max_len } => {
-                w.array(header(ActionType::OUTPUT, OUTPUT_LEN));
-                w.u32(port.0);
-                w.u16(*max_len);
-                w.pad(6);
+                let [a, b, c, d] = port.0.to_be_bytes();
+                let [high, low] = max_len.to_be_bytes();
+                let [k0, k1] = kind.0.to_be_bytes();
+                w.array([k0, k1, 0, OUTPUT_LEN, a, b, c, d, high, low, 0, 0, 0, 0, 0, 0]);
                 return Ok(());
             }
-            Self::SetMplsTtl(ttl) | Self::SetNwTtl(ttl) => return short(self.kind(), [*ttl, 0, 0, 0], w),
+            Self::SetMplsTtl(ttl) | Self::SetNwTtl(ttl) => return short(kind, [*ttl, 0, 0, 0], w),
             Self::PushVlan(ethertype)
             | Self::PushMpls(ethertype)
             | Self::PopMpls(ethertype)
             | Self::PushPbb(ethertype) => {
                 let [high, low] = ethertype.to_be_bytes();
-                return short(self.kind(), [high, low, 0, 0], w);
+                return short(kind, [high, low, 0, 0], w);
             }
-            Self::SetQueue(QueueId(id)) | Self::Group(GroupId(id)) => return short(self.kind(), id.to_be_bytes(), w),
+            Self::SetQueue(QueueId(id)) | Self::Group(GroupId(id)) => return short(kind, id.to_be_bytes(), w),
             Self::CopyTtlOut | Self::CopyTtlIn | Self::DecMplsTtl | Self::PopVlan | Self::DecNwTtl | Self::PopPbb => {
-                return short(self.kind(), [0; 4], w);
+                return short(kind, [0; 4], w);
             }
             Self::SetField(oxm) => {
-                w.array(header(ActionType::SET_FIELD, 0));
+                let [k0, k1] = kind.0.to_be_bytes();
+                // Type and length, the field, and what fills up to a multiple of 8.
+                let (filled, padding) = filled(oxm.wire_len().saturating_add(4));
+                let [l0, l1] = filled.to_be_bytes();
+                w.array([k0, k1, l0, l1]);
                 oxm.write(w)?;
-                w.pad_to_8(start);
+                w.pad(padding);
+                return Ok(());
             }
             Self::CopyField(copy) => {
-                w.array(header(ActionType::EXPERIMENTER, 0));
+                let length = header(kind, start, w);
                 subfield::write_copy_field(copy, w, start)?;
+                length
             }
             Self::RegMove(copy) => {
-                w.array(header(ActionType::EXPERIMENTER, 0));
+                let length = header(kind, start, w);
                 subfield::write_reg_move(copy, w, start)?;
+                length
             }
             Self::RegLoad(load) => {
-                w.array(header(ActionType::EXPERIMENTER, 0));
+                let length = header(kind, start, w);
                 subfield::write_reg_load(load, w)?;
+                length
             }
             Self::Experimenter { experimenter, body } => {
                 check_body("ofp_action_experimenter_header", body, 8)?;
                 subfield::check_kept(*experimenter, body)?;
-                w.array(header(ActionType::EXPERIMENTER, 0));
+                let length = header(kind, start, w);
                 experimenter.write(w)?;
                 w.slice(body);
+                length
             }
             Self::Unknown { kind, body } => {
                 if kind.name().is_some() {
@@ -256,11 +266,12 @@ impl Wire for Action {
                     });
                 }
                 check_body(STRUCTURE, body, 4)?;
-                w.array(header(*kind, 0));
+                let length = header(*kind, start, w);
                 w.slice(body);
+                length
             }
-        }
-        w.set_length(STRUCTURE, start.saturating_add(2), start)
+        };
+        w.set_length(STRUCTURE, length)
     }
 
     #[inline]
@@ -288,18 +299,25 @@ fn set_field_error(mut r: Reader<'_>) -> DecodeError {
     }
 }
 
-/// Type and length. A length that is known only later is filled in then.
+/// A length filled up to a multiple of 8, and with how much.
 #[inline]
-fn header(kind: ActionType, length: u8) -> [u8; 4] {
-    let [high, low] = kind.0.to_be_bytes();
-    [high, low, 0, length]
+fn filled(length: u16) -> (u16, usize) {
+    let padding = length.wrapping_neg() & 7;
+    (length.saturating_add(padding), usize::from(padding))
+}
+
+/// Writes type and length of an action that says more.
+#[inline]
+fn header<'b>(kind: ActionType, start: usize, w: &mut Writer<'b>) -> Length<'b> {
+    w.u16(kind.0);
+    w.length_since(start)
 }
 
 /// Writes the whole of an action that says all it says in four bytes.
 #[inline]
 fn short(kind: ActionType, [a, b, c, d]: [u8; 4], w: &mut Writer<'_>) -> Result<(), EncodeError> {
-    let [high, low, _, length] = header(kind, LEAST_LEN);
-    w.array([high, low, 0, length, a, b, c, d]);
+    let [high, low] = kind.0.to_be_bytes();
+    w.array([high, low, 0, LEAST_LEN, a, b, c, d]);
     Ok(())
 }
 

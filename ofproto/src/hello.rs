@@ -141,11 +141,12 @@ impl Wire for HelloElement {
 
     fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         let start = w.position();
-        match self {
+        let length = match self {
             Self::VersionBitmap(words) => {
                 HelloElementType::VERSIONBITMAP.write(w)?;
-                w.u16(0);
+                let length = w.length_since(start);
                 w.list(words)?;
+                length
             }
             Self::Unknown { kind, body } => {
                 if kind.name().is_some() {
@@ -156,8 +157,9 @@ impl Wire for HelloElement {
                     });
                 }
                 kind.write(w)?;
-                w.u16(0);
+                let length = w.length_since(start);
                 w.slice(body);
+                length
             }
             Self::Opaque(_) => {
                 return Err(EncodeError {
@@ -165,8 +167,8 @@ impl Wire for HelloElement {
                     cause: EncodeCause::Version(VERSION_1_3),
                 });
             }
-        }
-        w.set_length(STRUCTURE, start.saturating_add(2), start)?;
+        };
+        w.set_length(STRUCTURE, length)?;
         w.pad_to_8(start);
         Ok(())
     }

@@ -139,7 +139,7 @@ impl Wire for Instruction {
     fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         let start = w.position();
         self.kind().write(w)?;
-        w.pad(2);
+        let length = w.length_since(start);
         match self {
             Self::GotoTable(table) => {
                 table.write(w)?;
@@ -173,7 +173,7 @@ impl Wire for Instruction {
                 w.slice(body);
             }
         }
-        w.set_length(STRUCTURE, start.saturating_add(2), start)
+        w.set_length(STRUCTURE, length)
     }
 
     #[inline]

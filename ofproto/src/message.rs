@@ -189,6 +189,9 @@ const fn room(payload: usize) -> usize {
     payload.saturating_add(256)
 }
 
+/// Bytes of a bucket with three actions.
+const BUCKET_ROOM: usize = 64;
+
 impl Body {
     /// How long the message probably is at most.
     #[inline]
@@ -199,15 +202,16 @@ impl Body {
             Self::PacketOut(packet) => room(packet.data.len()),
             Self::Experimenter(message) => room(message.data.len()),
             Self::Error(error) => room(error.data.len()),
-            Self::GroupMod(change) => room(change.buckets.len().saturating_mul(64)),
+            Self::GroupMod(change) => change
+                .buckets
+                .len()
+                .saturating_mul(BUCKET_ROOM)
+                .saturating_add(BUCKET_ROOM),
             Self::MultipartReply(reply) => room(reply.body.room()),
             _ => room(0),
         }
     }
 }
-
-/// Where the length stands in the header.
-const LENGTH_AT: usize = 2;
 
 /// Whether a message of this kind may have another version than 1.3.
 fn any_version(kind: MessageType) -> bool {
@@ -291,10 +295,11 @@ impl Message {
                 cause: EncodeCause::Version(self.version),
             });
         }
-        let [a, b, c, d] = self.xid.to_be_bytes();
-        w.array([self.version, kind.0, 0, 0, a, b, c, d]);
+        w.array([self.version, kind.0]);
+        let length = w.length_since(0);
+        w.u32(self.xid);
         self.body.write(self.version, w)?;
-        w.set_length(STRUCTURE, LENGTH_AT, 0)
+        w.set_length(STRUCTURE, length)
     }
 
     /// The message in bytes of its own.

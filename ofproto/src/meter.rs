@@ -159,7 +159,7 @@ impl Wire for MeterBand {
     fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         let start = w.position();
         self.kind().write(w)?;
-        w.u16(0);
+        let length = w.length_since(start);
         w.u32(self.rate());
         w.u32(self.burst_size());
         let wrong = |body: &Bytes| EncodeError {
@@ -193,7 +193,7 @@ impl Wire for MeterBand {
                 w.slice(body);
             }
         }
-        w.set_length(STRUCTURE, start.saturating_add(2), start)
+        w.set_length(STRUCTURE, length)
     }
 }
 

@@ -29,6 +29,9 @@ pub const VLAN_NONE: u16 = 0x0000;
 /// Bytes of the header of a TLV.
 const HEADER: usize = 4;
 
+/// The same in the length of what it is part of.
+const HEADER_LEN: u16 = 4;
+
 /// Bytes of the experimenter's id behind the header, in class OFPXMC_EXPERIMENTER.
 const EXPERIMENTER: usize = 4;
 
@@ -349,14 +352,21 @@ impl Oxm {
     #[inline]
     fn header(&self) -> [u8; HEADER] {
         let extra = if self.field.class == OxmClass::EXPERIMENTER {
-            EXPERIMENTER
+            EXPERIMENTER_LEN
         } else {
             0
         };
-        let length = u8::try_from(self.payload().len().saturating_add(extra))
-            .expect("a field that is longer than its length can say is never made");
+        // A field that is longer than its length can say is never made.
+        let length = self.len.saturating_add(extra);
         let [high, low] = self.field.class.0.to_be_bytes();
         [high, low, (self.field.number << 1) | u8::from(self.masked), length]
+    }
+
+    /// Bytes of the TLV.
+    #[inline]
+    pub(crate) fn wire_len(&self) -> u16 {
+        let [.., length] = self.header();
+        u16::from(length).saturating_add(HEADER_LEN)
     }
 
     /// Appends the TLV.

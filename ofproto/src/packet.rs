@@ -4,7 +4,7 @@ use crate::action::Action;
 use crate::error::{DecodeCause, DecodeError, EncodeError};
 use crate::number::{NO_BUFFER, PortNo, TableId};
 use crate::ofp_match::Match;
-use crate::wire::{Reader, Wire, Writer, too_long};
+use crate::wire::{Reader, Wire, Writer};
 use bytes::Bytes;
 
 code_point! {
@@ -61,6 +61,9 @@ impl PacketOut {
     }
 }
 
+/// Bytes of padding in front of the actions.
+const PAD: usize = 6;
+
 const PACKET_OUT: &str = "ofp_packet_out";
 
 impl Wire for PacketOut {
@@ -71,7 +74,7 @@ impl Wire for PacketOut {
         let in_port = PortNo::read(r)?;
         let at = r.offset();
         let said = usize::from(r.u16()?);
-        r.skip(6)?;
+        r.skip(PAD)?;
         if said > r.left() {
             return Err(r.error_at(at, DecodeCause::PastEnd { said, left: r.left() }));
         }
@@ -90,15 +93,12 @@ impl Wire for PacketOut {
     fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         w.u32(self.buffer_id);
         self.in_port.write(w)?;
-        let at = w.position();
-        w.pad(8);
-        let start = w.position();
+        // The length is that of the actions alone, which begin behind the padding.
+        let actions = w.position().saturating_add(2 + PAD);
+        let length = w.length_since(actions);
+        w.pad(PAD);
         w.list(&self.actions)?;
-        let length = w.position().saturating_sub(start);
-        let Ok(short) = u16::try_from(length) else {
-            return Err(too_long(PACKET_OUT, length));
-        };
-        w.set_u16(at, short);
+        w.set_length(PACKET_OUT, length)?;
         w.slice(&self.data);
         Ok(())
     }

@@ -95,7 +95,7 @@ impl Wire for QueueProp {
     fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         let start = w.position();
         self.kind().write(w)?;
-        w.u16(0);
+        let length = w.length_since(start);
         w.pad(4);
         match self {
             Self::MinRate(rate) | Self::MaxRate(rate) => {
@@ -118,7 +118,7 @@ impl Wire for QueueProp {
                 w.slice(body);
             }
         }
-        w.set_length(STRUCTURE, start.saturating_add(2), start)
+        w.set_length(STRUCTURE, length)
     }
 }
 

@@ -71,6 +71,21 @@ macro_rules! wire_struct {
             fn read_too_few(r: &mut $crate::wire::Reader<'_>) -> Result<Self, $crate::DecodeError> {
                 Self::read_fields(r)
             }
+
+            #[inline(always)]
+            fn write_fields(&self, w: &mut $crate::wire::Writer<'_>) -> Result<(), $crate::EncodeError> {
+                $(
+                    $crate::wire::Wire::write(&self.$field, w)?;
+                    $(w.pad($pad);)?
+                )*
+                Ok(())
+            }
+
+            /// The same where there is too little room.
+            #[cold]
+            fn write_beyond(&self, w: &mut $crate::wire::Writer<'_>) -> Result<(), $crate::EncodeError> {
+                self.write_fields(w)
+            }
         }
 
         impl $crate::wire::Wire for $name {
@@ -85,11 +100,10 @@ macro_rules! wire_struct {
             }
             #[inline]
             fn write(&self, w: &mut $crate::wire::Writer<'_>) -> Result<(), $crate::EncodeError> {
-                $(
-                    $crate::wire::Wire::write(&self.$field, w)?;
-                    $(w.pad($pad);)?
-                )*
-                Ok(())
+                if w.left() < <Self as $crate::wire::Wire>::LEAST {
+                    return self.write_beyond(w);
+                }
+                self.write_fields(w)
             }
         }
 
@@ -118,7 +132,30 @@ macro_rules! wire_element {
             $($(#[$field_doc])* pub $field: $ty,)*
         }
 
+        impl $name {
+            #[inline(always)]
+            fn write_fields(&self, w: &mut $crate::wire::Writer<'_>) -> Result<(), $crate::EncodeError> {
+                let start = w.position();
+                $($crate::wire::Wire::write(&self.$before, w)?;)*
+                let length = w.length_since(start);
+                $(w.pad($length_pad);)?
+                $(
+                    $crate::wire::Wire::write(&self.$field, w)?;
+                    $(w.pad($pad);)?
+                )*
+                w.set_length($structure, length)
+            }
+
+            /// The same where there is too little room.
+            #[cold]
+            fn write_beyond(&self, w: &mut $crate::wire::Writer<'_>) -> Result<(), $crate::EncodeError> {
+                self.write_fields(w)
+            }
+        }
+
         impl $crate::wire::Wire for $name {
+            const LEAST: usize = $least;
+
             #[inline]
             fn read(r: &mut $crate::wire::Reader<'_>) -> Result<Self, $crate::DecodeError> {
                 let mut r = r.element($structure, $at, $least, $multiple)?;
@@ -134,15 +171,10 @@ macro_rules! wire_element {
             }
             #[inline]
             fn write(&self, w: &mut $crate::wire::Writer<'_>) -> Result<(), $crate::EncodeError> {
-                let start = w.position();
-                $($crate::wire::Wire::write(&self.$before, w)?;)*
-                w.u16(0);
-                $(w.pad($length_pad);)?
-                $(
-                    $crate::wire::Wire::write(&self.$field, w)?;
-                    $(w.pad($pad);)?
-                )*
-                w.set_length($structure, start.saturating_add($at), start)
+                if w.left() < $least {
+                    return self.write_beyond(w);
+                }
+                self.write_fields(w)
             }
             #[inline]
             fn count(bytes: &[u8]) -> usize {

@@ -185,7 +185,7 @@ impl Wire for TableFeatureProp {
         }
         let start = w.position();
         self.kind.write(w)?;
-        w.u16(0);
+        let length = w.length_since(start);
         match &self.body {
             TableFeatureBody::Instructions(ids) => w.list(ids)?,
             TableFeatureBody::NextTables(ids) => w.list(ids)?,
@@ -202,7 +202,7 @@ impl Wire for TableFeatureProp {
             }
             TableFeatureBody::Unknown(body) => w.slice(body),
         }
-        w.set_length(STRUCTURE, start.saturating_add(2), start)?;
+        w.set_length(STRUCTURE, length)?;
         w.pad_to_8(start);
         Ok(())
     }
@@ -232,9 +232,9 @@ macro_rules! type_ids {
             fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
                 let start = w.position();
                 self.kind.write(w)?;
-                w.u16(0);
+                let length = w.length_since(start);
                 w.slice(&self.body);
-                w.set_length($structure, start.saturating_add(2), start)
+                w.set_length($structure, length)
             }
         }
     )*};

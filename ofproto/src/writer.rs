@@ -10,10 +10,20 @@ use bytes::BytesMut;
 
 /// The frame that is being written.
 pub(crate) struct Writer<'b> {
-    /// The room there is; zero where nothing was written.
-    frame: &'b mut [u8],
-    /// Bytes written so far. Beyond the room they are only counted.
-    at: usize,
+    /// The room there was, in bytes.
+    room: usize,
+    /// What is left of it; zero.
+    left: &'b mut [u8],
+    /// Bytes for which there was no room; they are only counted.
+    beyond: usize,
+}
+
+/// The place of a 16-bit length that is not known yet.
+pub(crate) struct Length<'b> {
+    /// None: there was no room.
+    place: Option<&'b mut [u8; 2]>,
+    /// Where the bytes that it counts begin.
+    start: usize,
 }
 
 /// Appends to `out` what `write` writes, which is probably at most `room` bytes.
@@ -31,11 +41,12 @@ pub(crate) fn write_to(
     loop {
         out.resize(before.saturating_add(room), 0);
         let mut w = Writer {
-            frame: out.get_mut(before..).unwrap_or_default(),
-            at: 0,
+            room,
+            left: out.get_mut(before..).unwrap_or_default(),
+            beyond: 0,
         };
         let written = write(&mut w);
-        let length = w.at;
+        let length = w.position();
         if written.is_err() {
             out.truncate(before);
             return written;
@@ -50,25 +61,46 @@ pub(crate) fn write_to(
     }
 }
 
-impl Writer<'_> {
+impl<'b> Writer<'b> {
     /// Bytes written so far, counted from the start of the frame.
     #[inline]
     pub(crate) fn position(&self) -> usize {
-        self.at
+        self.room.saturating_sub(self.left.len()).saturating_add(self.beyond)
+    }
+
+    /// Bytes there is room for.
+    #[inline]
+    pub(crate) fn left(&self) -> usize {
+        self.left.len()
+    }
+
+    /// Steps over `N` bytes and hands them out to be written.
+    #[inline]
+    fn step<const N: usize>(&mut self) -> Option<&'b mut [u8; N]> {
+        if self.left.len() < N {
+            self.count(N);
+            return None;
+        }
+        let (place, left) = core::mem::take(&mut self.left).split_first_chunk_mut()?;
+        self.left = left;
+        Some(place)
+    }
+
+    /// Steps over `n` bytes for which there is no room.
+    #[cold]
+    fn count(&mut self, n: usize) {
+        let missing = n.saturating_sub(self.left.len());
+        self.beyond = self.beyond.saturating_add(missing);
+        // Later and smaller things must not be written where these would have been.
+        self.left = &mut [];
     }
 
     /// Writes bytes whose number is known when this is compiled.
     #[inline]
     pub(crate) fn array<const N: usize>(&mut self, bytes: [u8; N]) {
-        if let Some(place) = self.place(self.at) {
+        if let Some(place) = self.step() {
             *place = bytes;
         }
-        self.at = self.at.saturating_add(N);
-    }
-
-    #[inline]
-    fn place<const N: usize>(&mut self, at: usize) -> Option<&mut [u8; N]> {
-        self.frame.get_mut(at..)?.first_chunk_mut::<N>()
     }
 
     #[inline]
@@ -93,11 +125,10 @@ impl Writer<'_> {
 
     #[inline]
     pub(crate) fn slice(&mut self, bytes: &[u8]) {
-        let to = self.at.saturating_add(bytes.len());
-        if let Some(place) = self.frame.get_mut(self.at..to) {
+        if let Some(place) = self.left.get_mut(..bytes.len()) {
             place.copy_from_slice(bytes);
         }
-        self.at = to;
+        self.pad(bytes.len());
     }
 
     /// The first `length` bytes of `bytes`.
@@ -106,14 +137,14 @@ impl Writer<'_> {
     /// stores of fixed size.
     #[inline]
     pub(crate) fn front<const N: usize>(&mut self, bytes: &[u8; N], length: usize) {
-        let Some(place) = self.place::<N>(self.at) else {
+        let Some(place) = self.left.first_chunk_mut::<N>() else {
             return self.slice(bytes.get(..length).unwrap_or(bytes));
         };
         *place = *bytes;
-        self.at = self.at.saturating_add(length);
-        match self.place::<N>(self.at) {
+        self.pad(length);
+        match self.left.first_chunk_mut::<N>() {
             Some(behind) => *behind = [0; N],
-            None => self.frame.get_mut(self.at..).unwrap_or_default().fill(0),
+            None => self.left.fill(0),
         }
     }
 
@@ -121,7 +152,10 @@ impl Writer<'_> {
     #[inline]
     pub(crate) fn pad(&mut self, n: usize) {
         // The room is zero.
-        self.at = self.at.saturating_add(n);
+        if n > self.left.len() {
+            return self.count(n);
+        }
+        self.left = core::mem::take(&mut self.left).get_mut(n..).unwrap_or_default();
     }
 
     /// Zero padding until what was written since `start` is a multiple of 8.
@@ -130,23 +164,26 @@ impl Writer<'_> {
         self.pad(padding_of(self.position().saturating_sub(start)));
     }
 
-    /// Fills the 16-bit length at `at` with what was written since `start`.
+    /// Steps over a 16-bit length that counts what is written since `start`.
     #[inline]
-    pub(crate) fn set_length(&mut self, structure: &'static str, at: usize, start: usize) -> Result<(), EncodeError> {
-        let length = self.position().saturating_sub(start);
-        let Ok(short) = u16::try_from(length) else {
-            return Err(too_long(structure, length));
-        };
-        self.set_u16(at, short);
-        Ok(())
+    pub(crate) fn length_since(&mut self, start: usize) -> Length<'b> {
+        Length {
+            place: self.step(),
+            start,
+        }
     }
 
-    /// Overwrites the 16-bit number at `at`.
+    /// Fills in a length: what it counts ends here.
     #[inline]
-    pub(crate) fn set_u16(&mut self, at: usize, value: u16) {
-        if let Some(place) = self.place(at) {
-            *place = value.to_be_bytes();
+    pub(crate) fn set_length(&mut self, structure: &'static str, length: Length<'b>) -> Result<(), EncodeError> {
+        let counted = self.position().saturating_sub(length.start);
+        let Ok(short) = u16::try_from(counted) else {
+            return Err(too_long(structure, counted));
+        };
+        if let Some(place) = length.place {
+            *place = short.to_be_bytes();
         }
+        Ok(())
     }
 
     /// Values one behind the other.
