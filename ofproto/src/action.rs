@@ -8,7 +8,7 @@ use crate::wire::{Length, Reader, Wire, Writer, count_elements};
 use bytes::Bytes;
 
 code_point! {
-    /// What an action does (`enum ofp_action_type`).
+    /// What an action does (section 7.2.5, `enum ofp_action_type`).
     ActionType(u16), "OFPAT_" {
         OUTPUT = 0,
         COPY_TTL_OUT = 11,
@@ -30,7 +30,7 @@ code_point! {
     }
 }
 
-/// What is done with a packet.
+/// What is done with a packet (section 7.2.5).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Send it out of a port.

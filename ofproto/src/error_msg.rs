@@ -7,7 +7,7 @@ use bytes::Bytes;
 use core::fmt;
 
 code_point! {
-    /// What kind of error (`enum ofp_error_type`).
+    /// What kind of error (section 7.4.4, `enum ofp_error_type`).
     ErrorType(u16), "OFPET_" {
         HELLO_FAILED = 0,
         BAD_REQUEST = 1,
@@ -28,12 +28,12 @@ code_point! {
 }
 
 code_point! {
-    /// Codes of OFPET_HELLO_FAILED.
+    /// Codes of OFPET_HELLO_FAILED (section 7.4.4).
     HelloFailedCode(u16), "OFPHFC_" { INCOMPATIBLE = 0, EPERM = 1, }
 }
 
 code_point! {
-    /// Codes of OFPET_BAD_REQUEST.
+    /// Codes of OFPET_BAD_REQUEST (section 7.4.4).
     BadRequestCode(u16), "OFPBRC_" {
         BAD_VERSION = 0, BAD_TYPE = 1, BAD_MULTIPART = 2, BAD_EXPERIMENTER = 3, BAD_EXP_TYPE = 4,
         EPERM = 5, BAD_LEN = 6, BUFFER_EMPTY = 7, BUFFER_UNKNOWN = 8, BAD_TABLE_ID = 9,
@@ -42,7 +42,7 @@ code_point! {
 }
 
 code_point! {
-    /// Codes of OFPET_BAD_ACTION.
+    /// Codes of OFPET_BAD_ACTION (section 7.4.4).
     BadActionCode(u16), "OFPBAC_" {
         BAD_TYPE = 0, BAD_LEN = 1, BAD_EXPERIMENTER = 2, BAD_EXP_TYPE = 3, BAD_OUT_PORT = 4,
         BAD_ARGUMENT = 5, EPERM = 6, TOO_MANY = 7, BAD_QUEUE = 8, BAD_OUT_GROUP = 9,
@@ -52,7 +52,7 @@ code_point! {
 }
 
 code_point! {
-    /// Codes of OFPET_BAD_INSTRUCTION.
+    /// Codes of OFPET_BAD_INSTRUCTION (section 7.4.4).
     BadInstructionCode(u16), "OFPBIC_" {
         UNKNOWN_INST = 0, UNSUP_INST = 1, BAD_TABLE_ID = 2, UNSUP_METADATA = 3,
         UNSUP_METADATA_MASK = 4, BAD_EXPERIMENTER = 5, BAD_EXP_TYPE = 6, BAD_LEN = 7, EPERM = 8,
@@ -60,7 +60,7 @@ code_point! {
 }
 
 code_point! {
-    /// Codes of OFPET_BAD_MATCH.
+    /// Codes of OFPET_BAD_MATCH (section 7.4.4).
     BadMatchCode(u16), "OFPBMC_" {
         BAD_TYPE = 0, BAD_LEN = 1, BAD_TAG = 2, BAD_DL_ADDR_MASK = 3, BAD_NW_ADDR_MASK = 4,
         BAD_WILDCARDS = 5, BAD_FIELD = 6, BAD_VALUE = 7, BAD_MASK = 8, BAD_PREREQ = 9,
@@ -69,7 +69,7 @@ code_point! {
 }
 
 code_point! {
-    /// Codes of OFPET_FLOW_MOD_FAILED.
+    /// Codes of OFPET_FLOW_MOD_FAILED (section 7.4.4).
     FlowModFailedCode(u16), "OFPFMFC_" {
         UNKNOWN = 0, TABLE_FULL = 1, BAD_TABLE_ID = 2, OVERLAP = 3, EPERM = 4, BAD_TIMEOUT = 5,
         BAD_COMMAND = 6, BAD_FLAGS = 7,
@@ -77,7 +77,7 @@ code_point! {
 }
 
 code_point! {
-    /// Codes of OFPET_GROUP_MOD_FAILED.
+    /// Codes of OFPET_GROUP_MOD_FAILED (section 7.4.4).
     GroupModFailedCode(u16), "OFPGMFC_" {
         GROUP_EXISTS = 0, INVALID_GROUP = 1, WEIGHT_UNSUPPORTED = 2, OUT_OF_GROUPS = 3,
         OUT_OF_BUCKETS = 4, CHAINING_UNSUPPORTED = 5, WATCH_UNSUPPORTED = 6, LOOP = 7,
@@ -87,34 +87,34 @@ code_point! {
 }
 
 code_point! {
-    /// Codes of OFPET_PORT_MOD_FAILED.
+    /// Codes of OFPET_PORT_MOD_FAILED (section 7.4.4).
     PortModFailedCode(u16), "OFPPMFC_" {
         BAD_PORT = 0, BAD_HW_ADDR = 1, BAD_CONFIG = 2, BAD_ADVERTISE = 3, EPERM = 4,
     }
 }
 
 code_point! {
-    /// Codes of OFPET_TABLE_MOD_FAILED.
+    /// Codes of OFPET_TABLE_MOD_FAILED (section 7.4.4).
     TableModFailedCode(u16), "OFPTMFC_" { BAD_TABLE = 0, BAD_CONFIG = 1, EPERM = 2, }
 }
 
 code_point! {
-    /// Codes of OFPET_QUEUE_OP_FAILED.
+    /// Codes of OFPET_QUEUE_OP_FAILED (section 7.4.4).
     QueueOpFailedCode(u16), "OFPQOFC_" { BAD_PORT = 0, BAD_QUEUE = 1, EPERM = 2, }
 }
 
 code_point! {
-    /// Codes of OFPET_SWITCH_CONFIG_FAILED.
+    /// Codes of OFPET_SWITCH_CONFIG_FAILED (section 7.4.4).
     SwitchConfigFailedCode(u16), "OFPSCFC_" { BAD_FLAGS = 0, BAD_LEN = 1, EPERM = 2, }
 }
 
 code_point! {
-    /// Codes of OFPET_ROLE_REQUEST_FAILED.
+    /// Codes of OFPET_ROLE_REQUEST_FAILED (section 7.4.4).
     RoleRequestFailedCode(u16), "OFPRRFC_" { STALE = 0, UNSUP = 1, BAD_ROLE = 2, }
 }
 
 code_point! {
-    /// Codes of OFPET_METER_MOD_FAILED.
+    /// Codes of OFPET_METER_MOD_FAILED (section 7.4.4).
     MeterModFailedCode(u16), "OFPMMFC_" {
         UNKNOWN = 0, METER_EXISTS = 1, INVALID_METER = 2, UNKNOWN_METER = 3, BAD_COMMAND = 4,
         BAD_FLAGS = 5, BAD_RATE = 6, BAD_BURST = 7, BAD_BAND = 8, BAD_BAND_VALUE = 9,
@@ -123,7 +123,7 @@ code_point! {
 }
 
 code_point! {
-    /// Codes of OFPET_TABLE_FEATURES_FAILED.
+    /// Codes of OFPET_TABLE_FEATURES_FAILED (section 7.4.4).
     TableFeaturesFailedCode(u16), "OFPTFFC_" {
         BAD_TABLE = 0, BAD_METADATA = 1, BAD_TYPE = 2, BAD_LEN = 3, BAD_ARGUMENT = 4, EPERM = 5,
     }
@@ -168,7 +168,7 @@ codes! {
     TABLE_FEATURES_FAILED => TableFeaturesFailedCode,
 }
 
-/// OFPT_ERROR: a request could not be done.
+/// OFPT_ERROR: a request could not be done (section 7.4.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorMsg {
     /// What kind of error.

@@ -8,7 +8,7 @@ use crate::wire::{Reader, Wire, write_to};
 use bytes::{Bytes, BytesMut};
 
 wire_struct! {
-    /// OFPT_EXPERIMENTER: a message that is defined elsewhere.
+    /// OFPT_EXPERIMENTER: a message that is defined elsewhere (section 7.5.4).
     Experimenter, "ofp_experimenter_header" {
         /// By whom.
         experimenter: ExperimenterId,

@@ -6,7 +6,7 @@ use crate::number::{GroupId, NO_BUFFER, PortNo, TableId};
 use crate::ofp_match::Match;
 
 code_point! {
-    /// What to do with a rule (`enum ofp_flow_mod_command`).
+    /// What to do with a rule (section 7.3.4.1, `enum ofp_flow_mod_command`).
     FlowModCommand(u8), "OFPFC_" {
         ADD = 0,
         MODIFY = 1,
@@ -17,7 +17,7 @@ code_point! {
 }
 
 flag_word! {
-    /// How a rule behaves (`enum ofp_flow_mod_flags`).
+    /// How a rule behaves (section 7.3.4.1, `enum ofp_flow_mod_flags`).
     FlowModFlags(u16), "OFPFF_" {
         SEND_FLOW_REM = 0,
         CHECK_OVERLAP = 1,
@@ -28,7 +28,7 @@ flag_word! {
 }
 
 wire_struct! {
-    /// OFPT_FLOW_MOD (`struct ofp_flow_mod`).
+    /// OFPT_FLOW_MOD (section 7.3.4.1, `struct ofp_flow_mod`).
     FlowMod, "ofp_flow_mod" {
         /// Whose rule it is, for the controller.
         cookie: u64,
@@ -82,7 +82,7 @@ impl FlowMod {
 }
 
 code_point! {
-    /// Why a rule went (`enum ofp_flow_removed_reason`).
+    /// Why a rule went (section 7.4.2, `enum ofp_flow_removed_reason`).
     FlowRemovedReason(u8), "OFPRR_" {
         IDLE_TIMEOUT = 0,
         HARD_TIMEOUT = 1,
@@ -92,7 +92,7 @@ code_point! {
 }
 
 wire_struct! {
-    /// OFPT_FLOW_REMOVED (`struct ofp_flow_removed`).
+    /// OFPT_FLOW_REMOVED (section 7.4.2, `struct ofp_flow_removed`).
     FlowRemoved, "ofp_flow_removed" {
         /// Whose rule it was.
         cookie: u64,
@@ -120,7 +120,7 @@ wire_struct! {
 }
 
 wire_struct! {
-    /// Asks for rules, or for their sum (`struct ofp_flow_stats_request` and
+    /// Asks for rules, or for their sum (sections 7.3.5.2 and 7.3.5.3, `struct ofp_flow_stats_request` and
     /// `struct ofp_aggregate_stats_request`, which are alike).
     FlowStatsRequest, "ofp_flow_stats_request" {
         /// Of this table, or `TableId::ALL`.
@@ -153,7 +153,7 @@ impl FlowStatsRequest {
 }
 
 wire_element! {
-    /// A rule and its counters (`struct ofp_flow_stats`).
+    /// A rule and its counters (section 7.3.5.2, `struct ofp_flow_stats`).
     FlowStats, "ofp_flow_stats" {
         [length at 0 least 56 multiple 8]
         /// Its table.
@@ -184,7 +184,7 @@ wire_element! {
 }
 
 wire_struct! {
-    /// The sum of rules (`struct ofp_aggregate_stats_reply`).
+    /// The sum of rules (section 7.3.5.3, `struct ofp_aggregate_stats_reply`).
     AggregateStats, "ofp_aggregate_stats_reply" {
         /// Packets they matched.
         packet_count: u64,

@@ -4,7 +4,7 @@ use crate::action::Action;
 use crate::number::{GroupId, PortNo};
 
 code_point! {
-    /// What to do with a group (`enum ofp_group_mod_command`).
+    /// What to do with a group (section 7.3.4.2, `enum ofp_group_mod_command`).
     GroupModCommand(u16), "OFPGC_" {
         ADD = 0,
         MODIFY = 1,
@@ -13,7 +13,7 @@ code_point! {
 }
 
 code_point! {
-    /// How a group uses its buckets (`enum ofp_group_type`).
+    /// How a group uses its buckets (section 7.3.4.2, `enum ofp_group_type`).
     GroupType(u8), "OFPGT_" {
         ALL = 0,
         SELECT = 1,
@@ -23,7 +23,7 @@ code_point! {
 }
 
 wire_element! {
-    /// One of the things a group does with a packet (`struct ofp_bucket`).
+    /// One of the things a group does with a packet (section 7.3.4.2, `struct ofp_bucket`).
     Bucket, "ofp_bucket" {
         [length at 0 least 16 multiple 8]
         /// Its share, in a select group.
@@ -50,7 +50,7 @@ impl Bucket {
 }
 
 wire_struct! {
-    /// OFPT_GROUP_MOD (`struct ofp_group_mod`).
+    /// OFPT_GROUP_MOD (section 7.3.4.2, `struct ofp_group_mod`).
     GroupMod, "ofp_group_mod" {
         /// What to do.
         command: GroupModCommand,
@@ -64,7 +64,7 @@ wire_struct! {
 }
 
 wire_struct! {
-    /// Asks for the counters of a group (`struct ofp_group_stats_request`).
+    /// Asks for the counters of a group (section 7.3.5.9, `struct ofp_group_stats_request`).
     GroupStatsRequest, "ofp_group_stats_request" {
         /// Which group; `GroupId::ALL` for all.
         group_id: GroupId [pad 4],
@@ -72,7 +72,7 @@ wire_struct! {
 }
 
 wire_struct! {
-    /// The counters of a bucket (`struct ofp_bucket_counter`).
+    /// The counters of a bucket (section 7.3.5.9, `struct ofp_bucket_counter`).
     BucketCounter, "ofp_bucket_counter" {
         /// Packets it handled.
         packet_count: u64,
@@ -82,7 +82,7 @@ wire_struct! {
 }
 
 wire_element! {
-    /// The counters of a group (`struct ofp_group_stats`).
+    /// The counters of a group (section 7.3.5.9, `struct ofp_group_stats`).
     GroupStats, "ofp_group_stats" {
         [length at 0 least 40 multiple 8 pad 2]
         /// Which group.
@@ -103,7 +103,7 @@ wire_element! {
 }
 
 wire_element! {
-    /// A group as it is (`struct ofp_group_desc`).
+    /// A group as it is (section 7.3.5.10, `struct ofp_group_desc`).
     GroupDesc, "ofp_group_desc" {
         [length at 0 least 8 multiple 8]
         /// How it uses its buckets.
@@ -116,7 +116,7 @@ wire_element! {
 }
 
 flag_word! {
-    /// What groups can do (`enum ofp_group_capabilities`).
+    /// What groups can do (section 7.3.5.11, `enum ofp_group_capabilities`).
     GroupCapabilities(u32), "OFPGFC_" {
         SELECT_WEIGHT = 0,
         SELECT_LIVENESS = 1,
@@ -126,7 +126,7 @@ flag_word! {
 }
 
 flag_word! {
-    /// Types of groups: bits numbered by `enum ofp_group_type`.
+    /// Types of groups: bits numbered by `enum ofp_group_type` (section 7.3.5.11).
     GroupTypes(u32), "OFPGT_" {
         ALL = 0,
         SELECT = 1,
@@ -136,7 +136,7 @@ flag_word! {
 }
 
 flag_word! {
-    /// Types of actions: bits numbered by `enum ofp_action_type`.
+    /// Types of actions: bits numbered by `enum ofp_action_type` (section 7.3.5.11).
     ActionTypes(u32), "OFPAT_" {
         OUTPUT = 0,
         COPY_TTL_OUT = 11,
@@ -158,7 +158,7 @@ flag_word! {
 }
 
 wire_struct! {
-    /// What groups the switch can have (`struct ofp_group_features`). The four of each
+    /// What groups the switch can have (section 7.3.5.11, `struct ofp_group_features`). The four of each
     /// array are for the group types 0 to 3.
     GroupFeatures, "ofp_group_features" {
         /// Their types.

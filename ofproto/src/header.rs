@@ -1,13 +1,13 @@
 //! The header of every message (section 7.1.1, `struct ofp_header`).
 
-/// OpenFlow 1.3 on the wire.
+/// OpenFlow 1.3 on the wire (section 7.1.1).
 pub const VERSION_1_3: u8 = 0x04;
 
-/// Bytes of the header.
+/// Bytes of the header (section 7.1.1).
 pub const HEADER_LEN: usize = 8;
 
 code_point! {
-    /// What a message is (`enum ofp_type`).
+    /// What a message is (section 7.1.1, `enum ofp_type`).
     MessageType(u8), "OFPT_" {
         HELLO = 0,
         ERROR = 1,
@@ -43,7 +43,7 @@ code_point! {
 }
 
 /// The first eight bytes of a message, enough to know what it is and whom it
-/// answers without decoding (or even having) the rest.
+/// answers without decoding (or even having) the rest (section 7.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// Protocol version.

@@ -6,13 +6,13 @@ use crate::wire::{Reader, Wire, Writer, padding_of};
 use bytes::Bytes;
 
 code_point! {
-    /// What an element of a hello says (`enum ofp_hello_elem_type`).
+    /// What an element of a hello says (section 7.5.1, `enum ofp_hello_elem_type`).
     HelloElementType(u16), "OFPHET_" {
         VERSIONBITMAP = 1,
     }
 }
 
-/// One element of a hello.
+/// One element of a hello (section 7.5.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HelloElement {
     /// The versions the sender speaks: bit n of word m stands for version 32 m + n.
@@ -29,7 +29,7 @@ pub enum HelloElement {
     Opaque(Bytes),
 }
 
-/// OFPT_HELLO: which versions the sender speaks.
+/// OFPT_HELLO: which versions the sender speaks (section 7.5.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hello {
     /// Its elements in wire order.

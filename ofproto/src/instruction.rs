@@ -7,7 +7,7 @@ use crate::wire::{Reader, Wire, Writer, count_elements};
 use bytes::Bytes;
 
 code_point! {
-    /// What an instruction does (`enum ofp_instruction_type`).
+    /// What an instruction does (section 7.2.4, `enum ofp_instruction_type`).
     InstructionType(u16), "OFPIT_" {
         GOTO_TABLE = 1,
         WRITE_METADATA = 2,
@@ -19,7 +19,7 @@ code_point! {
     }
 }
 
-/// What a rule does with the packets it matches.
+/// What a rule does with the packets it matches (section 7.2.4).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Instruction {
     /// Go on in a later table.

@@ -22,7 +22,7 @@ use bytes::{Bytes, BytesMut};
 #[cfg(feature = "json")]
 use serde_json::{Map, Value};
 
-/// One message.
+/// One message (section 7.1.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// Protocol version: 4, except that hello and error exist in every version,

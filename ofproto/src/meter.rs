@@ -6,7 +6,7 @@ use crate::wire::{Reader, Wire, Writer};
 use bytes::Bytes;
 
 code_point! {
-    /// What to do with a meter (`enum ofp_meter_mod_command`).
+    /// What to do with a meter (section 7.3.4.4, `enum ofp_meter_mod_command`).
     MeterModCommand(u16), "OFPMC_" {
         ADD = 0,
         MODIFY = 1,
@@ -15,7 +15,7 @@ code_point! {
 }
 
 flag_word! {
-    /// How a meter counts (`enum ofp_meter_flags`).
+    /// How a meter counts (section 7.3.4.4, `enum ofp_meter_flags`).
     MeterFlags(u16), "OFPMF_" {
         KBPS = 0,
         PKTPS = 1,
@@ -25,7 +25,7 @@ flag_word! {
 }
 
 code_point! {
-    /// What a band does (`enum ofp_meter_band_type`).
+    /// What a band does (section 7.3.4.4, `enum ofp_meter_band_type`).
     MeterBandType(u16), "OFPMBT_" {
         DROP = 1,
         DSCP_REMARK = 2,
@@ -33,7 +33,7 @@ code_point! {
     }
 }
 
-/// What is done with packets above a rate.
+/// What is done with packets above a rate (section 7.3.4.4).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum MeterBand {
     /// Drop them (`struct ofp_meter_band_drop`).
@@ -198,7 +198,7 @@ impl Wire for MeterBand {
 }
 
 wire_struct! {
-    /// OFPT_METER_MOD (`struct ofp_meter_mod`).
+    /// OFPT_METER_MOD (section 7.3.4.4, `struct ofp_meter_mod`).
     MeterMod, "ofp_meter_mod" {
         /// What to do.
         command: MeterModCommand,
@@ -212,7 +212,8 @@ wire_struct! {
 }
 
 wire_struct! {
-    /// Asks for counters or settings of a meter (`struct ofp_meter_multipart_request`).
+    /// Asks for counters or settings of a meter (sections 7.3.5.12 and 7.3.5.13,
+    /// `struct ofp_meter_multipart_request`).
     MeterRequest, "ofp_meter_multipart_request" {
         /// Which meter; `MeterId::ALL` for all.
         meter_id: MeterId [pad 4],
@@ -220,7 +221,7 @@ wire_struct! {
 }
 
 wire_struct! {
-    /// The counters of a band (`struct ofp_meter_band_stats`).
+    /// The counters of a band (section 7.3.5.12, `struct ofp_meter_band_stats`).
     MeterBandStats, "ofp_meter_band_stats" {
         /// Packets it handled.
         packet_band_count: u64,
@@ -230,7 +231,7 @@ wire_struct! {
 }
 
 wire_element! {
-    /// The counters of a meter (`struct ofp_meter_stats`).
+    /// The counters of a meter (section 7.3.5.12, `struct ofp_meter_stats`).
     MeterStats, "ofp_meter_stats" {
         /// Which meter.
         meter_id: MeterId,
@@ -251,7 +252,7 @@ wire_element! {
 }
 
 wire_element! {
-    /// A meter as it is (`struct ofp_meter_config`).
+    /// A meter as it is (section 7.3.5.13, `struct ofp_meter_config`).
     MeterConfig, "ofp_meter_config" {
         [length at 0 least 8 multiple 8]
         /// How it counts.
@@ -264,7 +265,7 @@ wire_element! {
 }
 
 flag_word! {
-    /// Types of bands: bits numbered by `enum ofp_meter_band_type`.
+    /// Types of bands: bits numbered by `enum ofp_meter_band_type` (section 7.3.5.14).
     MeterBandTypes(u32), "OFPMBT_" {
         DROP = 1,
         DSCP_REMARK = 2,
@@ -272,7 +273,7 @@ flag_word! {
 }
 
 flag_word! {
-    /// What meters can do: the bits of `enum ofp_meter_flags` in a longer word.
+    /// What meters can do: the bits of `enum ofp_meter_flags` in a longer word (section 7.3.5.14).
     MeterCapabilities(u32), "OFPMF_" {
         KBPS = 0,
         PKTPS = 1,
@@ -282,7 +283,7 @@ flag_word! {
 }
 
 wire_struct! {
-    /// What meters the switch can have (`struct ofp_meter_features`).
+    /// What meters the switch can have (section 7.3.5.14, `struct ofp_meter_features`).
     MeterFeatures, "ofp_meter_features" {
         /// How many.
         max_meter: u32,

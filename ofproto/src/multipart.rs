@@ -18,7 +18,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 code_point! {
-    /// What is asked and answered (`enum ofp_multipart_type`).
+    /// What is asked and answered (section 7.3.5, `enum ofp_multipart_type`).
     MultipartType(u16), "OFPMP_" {
         DESC = 0,
         FLOW = 1,
@@ -39,27 +39,27 @@ code_point! {
 }
 
 flag_word! {
-    /// `enum ofp_multipart_request_flags`.
+    /// `enum ofp_multipart_request_flags` (section 7.3.5).
     MultipartRequestFlags(u16), "OFPMPF_REQ_" {
         MORE = 0,
     }
 }
 
 flag_word! {
-    /// `enum ofp_multipart_reply_flags`.
+    /// `enum ofp_multipart_reply_flags` (section 7.3.5).
     MultipartReplyFlags(u16), "OFPMPF_REPLY_" {
         MORE = 0,
     }
 }
 
-/// `DESC_STR_LEN`.
+/// `DESC_STR_LEN` (section 7.3.5.1).
 pub const DESC_LEN: usize = 256;
 
-/// `SERIAL_NUM_LEN`.
+/// `SERIAL_NUM_LEN` (section 7.3.5.1).
 pub const SERIAL_LEN: usize = 32;
 
 wire_struct! {
-    /// What the switch is (`struct ofp_desc`).
+    /// What the switch is (section 7.3.5.1, `struct ofp_desc`).
     Desc, "ofp_desc" {
         /// Who made it.
         mfr_desc: FixedText<DESC_LEN>,
@@ -85,7 +85,7 @@ impl Wire for Box<Desc> {
 }
 
 wire_struct! {
-    /// A request or reply that is defined elsewhere (`struct ofp_experimenter_multipart_header`).
+    /// A request or reply that is defined elsewhere (section 7.3.5.15, `struct ofp_experimenter_multipart_header`).
     ExperimenterMultipart, "ofp_experimenter_multipart_header" {
         /// By whom.
         experimenter: ExperimenterId,
@@ -179,7 +179,7 @@ macro_rules! multipart_bodies {
 }
 
 multipart_bodies! {
-    /// What a multipart request asks.
+    /// What a multipart request asks (section 7.3.5).
     MultipartRequestBody, "ofp_multipart_request" {
         /// What the switch is.
         DESC Desc,
@@ -215,7 +215,7 @@ multipart_bodies! {
 }
 
 multipart_bodies! {
-    /// What a multipart reply says.
+    /// What a multipart reply says (section 7.3.5).
     MultipartReplyBody, "ofp_multipart_reply" {
         /// What the switch is.
         DESC Desc(Box<Desc>),
@@ -250,7 +250,7 @@ multipart_bodies! {
     }
 }
 
-/// OFPT_MULTIPART_REQUEST (`struct ofp_multipart_request`).
+/// OFPT_MULTIPART_REQUEST (section 7.3.5, `struct ofp_multipart_request`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MultipartRequest {
     /// Whether more of this request follows.
@@ -300,7 +300,7 @@ const PORT_ROOM: usize = 64;
 /// Bytes of `struct ofp_port_stats`.
 const PORT_STATS_ROOM: usize = 112;
 
-/// OFPT_MULTIPART_REPLY (`struct ofp_multipart_reply`).
+/// OFPT_MULTIPART_REPLY (section 7.3.5, `struct ofp_multipart_reply`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MultipartReply {
     /// Whether more of this reply follows.

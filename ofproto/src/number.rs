@@ -75,8 +75,8 @@ code_point! {
     }
 }
 
-/// `OFP_NO_BUFFER`: the packet is not buffered in the switch.
+/// `OFP_NO_BUFFER`: the packet is not buffered in the switch (section 7.4.1).
 pub const NO_BUFFER: u32 = 0xffff_ffff;
 
-/// `OFPCML_NO_BUFFER`: send the whole packet to the controller and buffer nothing.
+/// `OFPCML_NO_BUFFER`: send the whole packet to the controller and buffer nothing (section 7.2.5).
 pub const CONTROLLER_MAX_LEN_NO_BUFFER: u16 = 0xffff;

@@ -10,7 +10,7 @@ use core::fmt;
 use std::net::Ipv4Addr;
 
 code_point! {
-    /// How a match is written (`enum ofp_match_type`).
+    /// How a match is written (section 7.2.3.1, `enum ofp_match_type`).
     MatchType(u16), "OFPMT_" {
         STANDARD = 0,
         OXM = 1,
@@ -23,7 +23,7 @@ const HEADER: usize = 4;
 const STRUCTURE: &str = "ofp_match";
 
 /// Match fields in wire order, as they came: unknown classes, fields and
-/// experimenters are kept, and so are fields that occur twice.
+/// experimenters are kept, and so are fields that occur twice (section 7.2.3.1).
 ///
 /// The fields stand as on the wire, checked when they were read: each has the width
 /// the specification gives it. So a match is read without allocating, two matches are
@@ -257,7 +257,7 @@ impl Ord for Match {
     }
 }
 
-/// The fields of a match, first to last.
+/// The fields of a match, first to last (section 7.2.3.1).
 #[derive(Clone)]
 pub struct MatchIter<'m> {
     /// The fields that are left and what stands behind them.

@@ -10,7 +10,7 @@ use core::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 code_point! {
-    /// Who numbers a match field (`enum ofp_oxm_class`).
+    /// Who numbers a match field (section 7.2.3.3, `enum ofp_oxm_class`).
     OxmClass(u16), "OFPXMC_" {
         NXM_0 = 0x0000,
         NXM_1 = 0x0001,
@@ -20,10 +20,10 @@ code_point! {
     }
 }
 
-/// `OFPVID_PRESENT`: the bit of a VLAN_VID that says that there is a tag.
+/// `OFPVID_PRESENT`: the bit of a VLAN_VID that says that there is a tag (section 7.2.3.7).
 pub const VLAN_PRESENT: u16 = 0x1000;
 
-/// `OFPVID_NONE`: the VLAN_VID of a packet without a tag.
+/// `OFPVID_NONE`: the VLAN_VID of a packet without a tag (section 7.2.3.7).
 pub const VLAN_NONE: u16 = 0x0000;
 
 /// Bytes of the header of a TLV.
@@ -41,7 +41,7 @@ const EXPERIMENTER_LEN: u8 = 4;
 /// Field numbers have seven bits.
 const NUMBER_MASK: u8 = 0x7f;
 
-/// Which field: its class, its number, and whose it is in the experimenter class.
+/// Which field: its class, its number, and whose it is in the experimenter class (section 7.2.3.2).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OxmField {
     class: OxmClass,
@@ -147,7 +147,7 @@ const SHORT: usize = 16;
 /// The most bytes that value and mask can have: the length of a TLV is one byte.
 const LONG: usize = 255;
 
-/// A field with its value and, if it is masked, its mask.
+/// A field with its value and, if it is masked, its mask (section 7.2.3.2).
 ///
 /// Its bytes always have the width that the specification gives the field, so it
 /// can always be written.

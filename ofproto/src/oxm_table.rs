@@ -25,7 +25,7 @@ pub enum OxmKind {
     Ipv6,
 }
 
-/// What must be matched before a field may be.
+/// What must be matched before a field may be (section 7.2.3.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OxmPrerequisite {
     /// Nothing.
@@ -44,7 +44,7 @@ pub enum OxmPrerequisite {
     Tracked,
 }
 
-/// One row: a field that is known.
+/// One row: a field that is known (section 7.2.3.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OxmRow {
     /// The field.

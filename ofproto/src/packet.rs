@@ -8,7 +8,7 @@ use crate::wire::{Reader, Wire, Writer};
 use bytes::Bytes;
 
 code_point! {
-    /// Why a packet came to the controller (`enum ofp_packet_in_reason`).
+    /// Why a packet came to the controller (section 7.4.1, `enum ofp_packet_in_reason`).
     PacketInReason(u8), "OFPR_" {
         NO_MATCH = 0,
         ACTION = 1,
@@ -17,7 +17,7 @@ code_point! {
 }
 
 wire_struct! {
-    /// OFPT_PACKET_IN (`struct ofp_packet_in`).
+    /// OFPT_PACKET_IN (section 7.4.1, `struct ofp_packet_in`).
     PacketIn, "ofp_packet_in" {
         /// Where the switch keeps the packet, or [`NO_BUFFER`].
         buffer_id: u32,
@@ -36,7 +36,7 @@ wire_struct! {
     }
 }
 
-/// OFPT_PACKET_OUT (`struct ofp_packet_out`).
+/// OFPT_PACKET_OUT (section 7.3.7, `struct ofp_packet_out`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PacketOut {
     /// The buffered packet to send, or [`NO_BUFFER`] when `data` is the packet.

@@ -4,7 +4,7 @@ use crate::number::PortNo;
 use crate::text::{FixedText, MacAddr};
 
 flag_word! {
-    /// What the operator set (`enum ofp_port_config`).
+    /// What the operator set (section 7.2.1, `enum ofp_port_config`).
     PortConfig(u32), "OFPPC_" {
         PORT_DOWN = 0,
         NO_RECV = 2,
@@ -14,7 +14,7 @@ flag_word! {
 }
 
 flag_word! {
-    /// What the switch sees (`enum ofp_port_state`).
+    /// What the switch sees (section 7.2.1, `enum ofp_port_state`).
     PortState(u32), "OFPPS_" {
         LINK_DOWN = 0,
         BLOCKED = 1,
@@ -23,7 +23,7 @@ flag_word! {
 }
 
 flag_word! {
-    /// What a port can do (`enum ofp_port_features`).
+    /// What a port can do (section 7.2.1, `enum ofp_port_features`).
     PortFeatures(u32), "OFPPF_" {
         MB10_HD = 0 as "OFPPF_10MB_HD",
         MB10_FD = 1 as "OFPPF_10MB_FD",
@@ -44,11 +44,11 @@ flag_word! {
     }
 }
 
-/// `OFP_MAX_PORT_NAME_LEN`.
+/// `OFP_MAX_PORT_NAME_LEN` (section 7.2.1).
 pub const PORT_NAME_LEN: usize = 16;
 
 wire_struct! {
-    /// A port (`struct ofp_port`).
+    /// A port (section 7.2.1, `struct ofp_port`).
     Port, "ofp_port" {
         /// Its number.
         port_no: PortNo [pad 4],
@@ -83,7 +83,7 @@ impl Port {
 }
 
 code_point! {
-    /// What happened to a port (`enum ofp_port_reason`).
+    /// What happened to a port (section 7.4.3, `enum ofp_port_reason`).
     PortReason(u8), "OFPPR_" {
         ADD = 0,
         DELETE = 1,
@@ -92,7 +92,7 @@ code_point! {
 }
 
 wire_struct! {
-    /// OFPT_PORT_STATUS (`struct ofp_port_status`).
+    /// OFPT_PORT_STATUS (section 7.4.3, `struct ofp_port_status`).
     PortStatus, "ofp_port_status" {
         /// What happened.
         reason: PortReason [pad 7],
@@ -102,7 +102,7 @@ wire_struct! {
 }
 
 wire_struct! {
-    /// OFPT_PORT_MOD (`struct ofp_port_mod`).
+    /// OFPT_PORT_MOD (section 7.3.4.3, `struct ofp_port_mod`).
     PortMod, "ofp_port_mod" {
         /// Which port.
         port_no: PortNo [pad 4],
@@ -118,7 +118,7 @@ wire_struct! {
 }
 
 wire_struct! {
-    /// Asks for the counters of a port (`struct ofp_port_stats_request`).
+    /// Asks for the counters of a port (section 7.3.5.6, `struct ofp_port_stats_request`).
     PortStatsRequest, "ofp_port_stats_request" {
         /// Which port; `PortNo::ANY` for all.
         port_no: PortNo [pad 4],
@@ -126,7 +126,7 @@ wire_struct! {
 }
 
 wire_struct! {
-    /// The counters of a port (`struct ofp_port_stats`). All ones: not counted.
+    /// The counters of a port (section 7.3.5.6, `struct ofp_port_stats`). All ones: not counted.
     PortStats, "ofp_port_stats" {
         /// Which port.
         port_no: PortNo [pad 4],

@@ -6,7 +6,7 @@ use crate::wire::{Reader, Wire, Writer};
 use bytes::Bytes;
 
 code_point! {
-    /// What a property of a queue says (`enum ofp_queue_properties`).
+    /// What a property of a queue says (section 7.2.2, `enum ofp_queue_properties`).
     QueuePropType(u16), "OFPQT_" {
         MIN_RATE = 1,
         MAX_RATE = 2,
@@ -14,7 +14,7 @@ code_point! {
     }
 }
 
-/// A property of a queue. Rates are tenths of a percent; above 1000: not set.
+/// A property of a queue (section 7.2.2). Rates are tenths of a percent; above 1000: not set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueueProp {
     /// The least it gets.
@@ -123,7 +123,7 @@ impl Wire for QueueProp {
 }
 
 wire_element! {
-    /// A queue (`struct ofp_packet_queue`).
+    /// A queue (section 7.2.2, `struct ofp_packet_queue`).
     PacketQueue, "ofp_packet_queue" {
         /// Its number.
         queue_id: QueueId,
@@ -136,7 +136,7 @@ wire_element! {
 }
 
 wire_struct! {
-    /// OFPT_QUEUE_GET_CONFIG_REQUEST (`struct ofp_queue_get_config_request`).
+    /// OFPT_QUEUE_GET_CONFIG_REQUEST (section 7.3.6, `struct ofp_queue_get_config_request`).
     QueueGetConfigRequest, "ofp_queue_get_config_request" {
         /// Which port; `PortNo::ANY` for all.
         port: PortNo [pad 4],
@@ -144,7 +144,7 @@ wire_struct! {
 }
 
 wire_struct! {
-    /// OFPT_QUEUE_GET_CONFIG_REPLY (`struct ofp_queue_get_config_reply`).
+    /// OFPT_QUEUE_GET_CONFIG_REPLY (section 7.3.6, `struct ofp_queue_get_config_reply`).
     QueueGetConfigReply, "ofp_queue_get_config_reply" {
         /// Which port.
         port: PortNo [pad 4],
@@ -154,7 +154,7 @@ wire_struct! {
 }
 
 wire_struct! {
-    /// Asks for the counters of queues (`struct ofp_queue_stats_request`).
+    /// Asks for the counters of queues (section 7.3.5.8, `struct ofp_queue_stats_request`).
     QueueStatsRequest, "ofp_queue_stats_request" {
         /// Which port; `PortNo::ANY` for all.
         port_no: PortNo,
@@ -164,7 +164,7 @@ wire_struct! {
 }
 
 wire_struct! {
-    /// The counters of a queue (`struct ofp_queue_stats`).
+    /// The counters of a queue (section 7.3.5.8, `struct ofp_queue_stats`).
     QueueStats, "ofp_queue_stats" {
         /// Its port.
         port_no: PortNo,

@@ -89,7 +89,7 @@ struct Partial {
     bytes: usize,
 }
 
-/// The multipart replies of one connection that are under way.
+/// The multipart replies of one connection that are under way (section 7.3.5).
 #[derive(Debug, Default)]
 pub struct Reassembly {
     limits: ReassemblyLimits,

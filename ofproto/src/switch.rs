@@ -1,7 +1,7 @@
 //! What a switch is and how it is configured (sections 7.3.1 and 7.3.2).
 
 flag_word! {
-    /// What a switch can do (`enum ofp_capabilities`).
+    /// What a switch can do (section 7.3.1, `enum ofp_capabilities`).
     Capabilities(u32), "OFPC_" {
         FLOW_STATS = 0,
         TABLE_STATS = 1,
@@ -14,7 +14,7 @@ flag_word! {
 }
 
 wire_struct! {
-    /// OFPT_FEATURES_REPLY (`struct ofp_switch_features`).
+    /// OFPT_FEATURES_REPLY (section 7.3.1, `struct ofp_switch_features`).
     FeaturesReply, "ofp_switch_features" {
         /// Which switch this is.
         datapath_id: u64,
@@ -32,7 +32,7 @@ wire_struct! {
 }
 
 flag_word! {
-    /// What a switch does with IP fragments (`enum ofp_config_flags`); none set is
+    /// What a switch does with IP fragments (section 7.3.2, `enum ofp_config_flags`); none set is
     /// OFPC_FRAG_NORMAL.
     ConfigFlags(u16), "OFPC_FRAG_" {
         DROP = 0,
@@ -41,7 +41,7 @@ flag_word! {
 }
 
 wire_struct! {
-    /// OFPT_GET_CONFIG_REPLY and OFPT_SET_CONFIG (`struct ofp_switch_config`).
+    /// OFPT_GET_CONFIG_REPLY and OFPT_SET_CONFIG (section 7.3.2, `struct ofp_switch_config`).
     SwitchConfig, "ofp_switch_config" {
         /// IP fragments.
         flags: ConfigFlags,

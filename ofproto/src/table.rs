@@ -3,7 +3,7 @@
 use crate::number::TableId;
 
 wire_struct! {
-    /// OFPT_TABLE_MOD (`struct ofp_table_mod`).
+    /// OFPT_TABLE_MOD (section 7.3.3, `struct ofp_table_mod`).
     TableMod, "ofp_table_mod" {
         /// Which table, or `TableId::ALL`.
         table_id: TableId [pad 3],
@@ -13,7 +13,7 @@ wire_struct! {
 }
 
 wire_struct! {
-    /// The counters of a table (`struct ofp_table_stats`).
+    /// The counters of a table (section 7.3.5.4, `struct ofp_table_stats`).
     TableStats, "ofp_table_stats" {
         /// Which table.
         table_id: TableId [pad 3],

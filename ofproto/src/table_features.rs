@@ -10,7 +10,7 @@ use crate::wire::{Reader, Wire, Writer, padding_of};
 use bytes::Bytes;
 
 code_point! {
-    /// What a property of a table is about (`enum ofp_table_feature_prop_type`). The odd
+    /// What a property of a table is about (section 7.3.5.5, `enum ofp_table_feature_prop_type`). The odd
     /// ones are about the table-miss rule.
     TableFeaturePropType(u16), "OFPTFPT_" {
         INSTRUCTIONS = 0,
@@ -32,11 +32,11 @@ code_point! {
     }
 }
 
-/// `OFP_MAX_TABLE_NAME_LEN`.
+/// `OFP_MAX_TABLE_NAME_LEN` (section 7.3.5.5).
 pub const TABLE_NAME_LEN: usize = 32;
 
 wire_element! {
-    /// What a table can do (`struct ofp_table_features`).
+    /// What a table can do (section 7.3.5.5, `struct ofp_table_features`).
     TableFeatures, "ofp_table_features" {
         [length at 0 least 64 multiple 8]
         /// Which table.
@@ -56,7 +56,7 @@ wire_element! {
     }
 }
 
-/// A property of a table.
+/// A property of a table (section 7.3.5.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableFeatureProp {
     /// What it is about.
@@ -65,7 +65,7 @@ pub struct TableFeatureProp {
     pub body: TableFeatureBody,
 }
 
-/// What a property of a table says.
+/// What a property of a table says (section 7.3.5.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TableFeatureBody {
     /// Which instructions (`struct ofp_table_feature_prop_instructions`).
@@ -248,7 +248,7 @@ type_ids! {
 }
 
 /// A field without a value, such as one that a table can match or set: the header of its
-/// TLV alone.
+/// TLV alone (section 7.3.5.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OxmId {
     /// Which field.
