@@ -4,7 +4,7 @@ use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
 use crate::number::{ExperimenterId, GroupId, PortNo, QueueId};
 use crate::oxm::Oxm;
 use crate::subfield::{self, FieldCopy, FieldLoad};
-use crate::wire::{Length, Reader, Wire, Writer, count_elements};
+use crate::wire::{Reader, Wire, Writer, count_elements};
 use bytes::Bytes;
 
 code_point! {
@@ -202,76 +202,44 @@ impl Wire for Action {
 
     #[inline]
     fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
-        let start = w.position();
         let kind = self.kind();
-        let length = match self {
+        let [k0, k1] = kind.0.to_be_bytes();
+        match self {
             Self::Output { port, max_len } => {
                 let [a, b, c, d] = port.0.to_be_bytes();
                 let [high, low] = max_len.to_be_bytes();
-                let [k0, k1] = kind.0.to_be_bytes();
                 w.array([k0, k1, 0, OUTPUT_LEN, a, b, c, d, high, low, 0, 0, 0, 0, 0, 0]);
-                return Ok(());
-            }
-            Self::SetMplsTtl(ttl) | Self::SetNwTtl(ttl) => return short(kind, [*ttl, 0, 0, 0], w),
-            Self::PushVlan(ethertype)
-            | Self::PushMpls(ethertype)
-            | Self::PopMpls(ethertype)
-            | Self::PushPbb(ethertype) => {
-                let [high, low] = ethertype.to_be_bytes();
-                return short(kind, [high, low, 0, 0], w);
-            }
-            Self::SetQueue(QueueId(id)) | Self::Group(GroupId(id)) => return short(kind, id.to_be_bytes(), w),
-            Self::CopyTtlOut | Self::CopyTtlIn | Self::DecMplsTtl | Self::PopVlan | Self::DecNwTtl | Self::PopPbb => {
-                return short(kind, [0; 4], w);
             }
             Self::SetField(oxm) => {
-                let [k0, k1] = kind.0.to_be_bytes();
                 // Type and length, the field, and what fills up to a multiple of 8.
                 let (filled, padding) = filled(oxm.wire_len().saturating_add(4));
                 let [l0, l1] = filled.to_be_bytes();
                 w.array([k0, k1, l0, l1]);
                 oxm.write(w)?;
                 w.pad(padding);
-                return Ok(());
             }
-            Self::CopyField(copy) => {
-                let length = header(kind, start, w);
-                subfield::write_copy_field(copy, w, start)?;
-                length
+            Self::SetMplsTtl(ttl) | Self::SetNwTtl(ttl) => w.array([k0, k1, 0, LEAST_LEN, *ttl, 0, 0, 0]),
+            Self::PushVlan(ethertype)
+            | Self::PushMpls(ethertype)
+            | Self::PopMpls(ethertype)
+            | Self::PushPbb(ethertype) => {
+                let [high, low] = ethertype.to_be_bytes();
+                w.array([k0, k1, 0, LEAST_LEN, high, low, 0, 0]);
             }
-            Self::RegMove(copy) => {
-                let length = header(kind, start, w);
-                subfield::write_reg_move(copy, w, start)?;
-                length
+            Self::SetQueue(QueueId(id)) | Self::Group(GroupId(id)) => {
+                let [a, b, c, d] = id.to_be_bytes();
+                w.array([k0, k1, 0, LEAST_LEN, a, b, c, d]);
             }
-            Self::RegLoad(load) => {
-                let length = header(kind, start, w);
-                subfield::write_reg_load(load, w)?;
-                length
+            Self::CopyTtlOut | Self::CopyTtlIn | Self::DecMplsTtl | Self::PopVlan | Self::DecNwTtl | Self::PopPbb => {
+                w.array([k0, k1, 0, LEAST_LEN, 0, 0, 0, 0]);
             }
-            Self::Experimenter { experimenter, body } => {
-                check_body("ofp_action_experimenter_header", body, 8)?;
-                subfield::check_kept(*experimenter, body)?;
-                let length = header(kind, start, w);
-                experimenter.write(w)?;
-                w.slice(body);
-                length
-            }
-            Self::Unknown { kind, body } => {
-                if kind.name().is_some() {
-                    let cause = EncodeCause::KnownKind(u32::from(kind.0));
-                    return Err(EncodeError {
-                        structure: STRUCTURE,
-                        cause,
-                    });
-                }
-                check_body(STRUCTURE, body, 4)?;
-                let length = header(*kind, start, w);
-                w.slice(body);
-                length
-            }
-        };
-        w.set_length(STRUCTURE, length)
+            Self::CopyField(_)
+            | Self::RegMove(_)
+            | Self::RegLoad(_)
+            | Self::Experimenter { .. }
+            | Self::Unknown { .. } => return self.write_foreign(w),
+        }
+        Ok(())
     }
 
     #[inline]
@@ -290,6 +258,42 @@ impl Action {
     }
 }
 
+impl Action {
+    /// Writes an action that the specification does not have.
+    #[cold]
+    fn write_foreign(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        let start = w.position();
+        let kind = self.kind();
+        kind.write(w)?;
+        let length = w.length_since(start);
+        match self {
+            Self::CopyField(copy) => subfield::write_copy_field(copy, w, start)?,
+            Self::RegMove(copy) => subfield::write_reg_move(copy, w, start)?,
+            Self::RegLoad(load) => subfield::write_reg_load(load, w)?,
+            Self::Experimenter { experimenter, body } => {
+                check_body("ofp_action_experimenter_header", body, 8)?;
+                subfield::check_kept(*experimenter, body)?;
+                experimenter.write(w)?;
+                w.slice(body);
+            }
+            Self::Unknown { body, .. } if kind.name().is_none() => {
+                check_body(STRUCTURE, body, 4)?;
+                w.slice(body);
+            }
+            _ => return Err(known(kind)),
+        }
+        w.set_length(STRUCTURE, length)
+    }
+}
+
+/// Why an action is not written as one that the specification does not have.
+fn known(kind: ActionType) -> EncodeError {
+    EncodeError {
+        structure: STRUCTURE,
+        cause: EncodeCause::KnownKind(u32::from(kind.0)),
+    }
+}
+
 /// Why an action sets no field.
 #[cold]
 fn set_field_error(mut r: Reader<'_>) -> DecodeError {
@@ -304,21 +308,6 @@ fn set_field_error(mut r: Reader<'_>) -> DecodeError {
 fn filled(length: u16) -> (u16, usize) {
     let padding = length.wrapping_neg() & 7;
     (length.saturating_add(padding), usize::from(padding))
-}
-
-/// Writes type and length of an action that says more.
-#[inline]
-fn header<'b>(kind: ActionType, start: usize, w: &mut Writer<'b>) -> Length<'b> {
-    w.u16(kind.0);
-    w.length_since(start)
-}
-
-/// Writes the whole of an action that says all it says in four bytes.
-#[inline]
-fn short(kind: ActionType, [a, b, c, d]: [u8; 4], w: &mut Writer<'_>) -> Result<(), EncodeError> {
-    let [high, low] = kind.0.to_be_bytes();
-    w.array([high, low, 0, LEAST_LEN, a, b, c, d]);
-    Ok(())
 }
 
 /// The bytes kept for a structure, behind `before` bytes that we write, must fill it

@@ -4,7 +4,7 @@ use crate::error::{DecodeError, EncodeError};
 use bytes::Bytes;
 
 pub(crate) use crate::reader::{Reader, count_elements};
-pub(crate) use crate::writer::{Length, Writer, too_long, write_to};
+pub(crate) use crate::writer::{Writer, too_long, write_to};
 
 /// Something with one form on the wire.
 pub(crate) trait Wire: Sized {
