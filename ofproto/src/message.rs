@@ -62,13 +62,25 @@ macro_rules! bodies {
                 }
             }
 
+            /// Reads the body of a message, which is all that is left.
+            ///
+            /// The message is made where the body was read: what is handed on by
+            /// a function or a match is moved, and a body is 128 bytes.
             #[inline]
-            fn read(header: Header, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-                Ok(match header.kind {
-                    MessageType::HELLO => Self::Hello(Hello::read(header.version, r)?),
-                    $(MessageType::$kind => bodies!(@read r $variant $($ty)?),)*
-                    kind => Self::Unknown { kind, body: r.remaining()? },
-                })
+            fn read(header: Header, r: &mut Reader<'_>) -> Result<Message, DecodeError> {
+                let (version, xid) = (header.version, header.xid);
+                match header.kind {
+                    MessageType::HELLO => {
+                        let body = Hello::read(version, r)?;
+                        r.finish()?;
+                        Ok(Message { version, xid, body: Self::Hello(body) })
+                    }
+                    $(MessageType::$kind => bodies!(@read version xid r $variant $($ty)?),)*
+                    kind => {
+                        let body = r.remaining()?;
+                        Ok(Message { version, xid, body: Self::Unknown { kind, body } })
+                    }
+                }
             }
 
             #[inline]
@@ -110,8 +122,15 @@ macro_rules! bodies {
     (@pattern $variant:ident) => { Self::$variant };
     (@bind $body:ident $variant:ident $ty:ty) => { Self::$variant($body) };
     (@bind $body:ident $variant:ident) => { Self::$variant };
-    (@read $r:ident $variant:ident $ty:ty) => { Self::$variant(<$ty as Wire>::read($r)?) };
-    (@read $r:ident $variant:ident) => { Self::$variant };
+    (@read $version:ident $xid:ident $r:ident $variant:ident $ty:ty) => {{
+        let body = <$ty as Wire>::read($r)?;
+        $r.finish()?;
+        Ok(Message { version: $version, xid: $xid, body: Self::$variant(body) })
+    }};
+    (@read $version:ident $xid:ident $r:ident $variant:ident) => {{
+        $r.finish()?;
+        Ok(Message { version: $version, xid: $xid, body: Self::$variant })
+    }};
     (@write $w:ident $body:ident $ty:ty) => { Wire::write($body, $w) };
     (@write $w:ident $body:ident) => { Ok(()) };
     (@put $map:ident $body:ident $ty:ty) => { JsonFields::put($body, $map) };
@@ -268,13 +287,7 @@ impl Message {
             return Err(r.error(DecodeCause::Version(header.version)));
         }
         r.skip(HEADER_LEN)?;
-        let body = Body::read(header, &mut r)?;
-        r.finish()?;
-        Ok(Self {
-            version: header.version,
-            xid: header.xid,
-            body,
-        })
+        Body::read(header, &mut r)
     }
 
     /// Writes the message behind what `out` already holds.

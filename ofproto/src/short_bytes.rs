@@ -11,17 +11,24 @@ use bytes::Bytes;
 #[derive(Clone)]
 pub(crate) enum ShortBytes<const N: usize> {
     /// What stands behind the first `len` means nothing.
-    Own { len: usize, bytes: [u8; N] },
+    Own { len: u8, bytes: Aligned<N> },
     /// A part of a frame, or of what was made for it.
     Shared(Bytes),
 }
+
+/// Bytes that begin where a word does: copied word by word they are copied whole.
+#[derive(Clone)]
+#[repr(align(8))]
+pub(crate) struct Aligned<const N: usize>([u8; N]);
 
 impl<const N: usize> ShortBytes<N> {
     /// The first `len` bytes of `bytes`, if they are there and at most `N`.
     #[inline]
     pub(crate) fn few(bytes: &[u8], len: usize) -> Option<Self> {
-        let bytes = few(bytes, len)?;
-        Some(Self::Own { len, bytes })
+        Some(Self::Own {
+            bytes: Aligned(few(bytes, len)?),
+            len: u8::try_from(len).ok()?,
+        })
     }
 
     /// A copy of these bytes.
@@ -33,7 +40,7 @@ impl<const N: usize> ShortBytes<N> {
     #[inline]
     pub(crate) fn room(&self) -> &[u8] {
         match self {
-            Self::Own { bytes, .. } => bytes,
+            Self::Own { bytes, .. } => &bytes.0,
             Self::Shared(bytes) => bytes,
         }
     }
@@ -41,7 +48,7 @@ impl<const N: usize> ShortBytes<N> {
     #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
-            Self::Own { len, bytes } => bytes.get(..*len).unwrap_or(bytes),
+            Self::Own { len, bytes } => bytes.0.get(..usize::from(*len)).unwrap_or(&bytes.0),
             Self::Shared(bytes) => bytes,
         }
     }
@@ -49,7 +56,7 @@ impl<const N: usize> ShortBytes<N> {
     #[inline]
     pub(crate) fn write(&self, w: &mut Writer<'_>) {
         match self {
-            Self::Own { len, bytes } => w.front(bytes, *len),
+            Self::Own { len, bytes } => w.front(&bytes.0, usize::from(*len)),
             Self::Shared(bytes) => w.slice(bytes),
         }
     }
@@ -58,7 +65,10 @@ impl<const N: usize> ShortBytes<N> {
 impl<const N: usize> Default for ShortBytes<N> {
     #[inline]
     fn default() -> Self {
-        Self::Own { len: 0, bytes: [0; N] }
+        Self::Own {
+            len: 0,
+            bytes: Aligned([0; N]),
+        }
     }
 }
 
