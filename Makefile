@@ -24,6 +24,7 @@ help:
 	$(RUN)echo 'make demo-clean    remove what a killed demo left behind'
 	$(RUN)echo 'make test          every test, added up in the last line (SEED=N for other cases, SKIP_OK=1 on a laptop)'
 	$(RUN)echo 'make test-long     the same with many more cases and a new seed each time'
+	$(RUN)echo 'make fuzz TARGET=name MINUTES=10  one fuzz target of fuzz/ (nightly Rust; without TARGET: which there are)'
 	$(RUN)echo 'make lint          formatting and clippy, warnings are errors'
 	$(RUN)echo 'make bench-codec   the codec beside openflowj, os-ken and the machine itself: target/bench/codec.json'
 
@@ -50,6 +51,12 @@ test-long: test-long-run
 	$(FAILS_WITH_1)
 test-long-run:
 	$(RUN_MARKED) scripts/run-tests --long
+
+.PHONY: fuzz fuzz-run
+fuzz: fuzz-run
+	$(FAILS_WITH_1)
+fuzz-run:
+	$(RUN_MARKED) scripts/fuzz $(TARGET) $(MINUTES)
 
 .PHONY: demo demo-run
 demo: demo-run
