@@ -299,30 +299,26 @@ impl fmt::Debug for Match {
 impl Wire for Match {
     const LEAST: usize = 8;
 
-    #[inline]
+    // Inlined, so that it is made where it stays: it is longer than it takes to read.
+    #[inline(always)]
     fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let outer = r.enter(STRUCTURE);
-        let start = r.offset();
-        let kind = r.u16()?;
-        if kind != MatchType::OXM.0 {
-            return Err(r.error_at(start, DecodeCause::MatchType(kind)));
-        }
-        let said = usize::from(r.u16()?);
-        let Some(length) = said.checked_sub(HEADER) else {
-            return Err(r.error_at(start, DecodeCause::TooShort { said, least: HEADER }));
+        let Some(fields) = fields(r.rest()) else {
+            return Err(refused(r));
         };
-        if length > r.left() {
-            let left = r.left().saturating_add(HEADER);
-            return Err(r.error_at(start, DecodeCause::PastEnd { said, left }));
-        }
-        let (at, bytes) = (r.offset(), r.rest_of_frame());
-        oxm::check_all(&mut r.sub(length)?)?;
-        let oxms = match ShortBytes::few(bytes, length) {
+        let length = fields.len();
+        let oxms = match r
+            .rest_of_frame()
+            .get(HEADER..)
+            .and_then(|ahead| ShortBytes::few(ahead, length))
+        {
             Some(few) => few,
-            None => ShortBytes::Shared(r.frame_slice(at, length)),
+            None => ShortBytes::Shared(r.frame_slice(r.offset().saturating_add(HEADER), length)),
         };
-        r.skip(padding_of(said))?;
-        r.leave(outer);
+        let said = length.saturating_add(HEADER);
+        if !r.step(said.saturating_add(padding_of(said))) {
+            return Err(refused(r));
+        }
+        r.was(STRUCTURE);
         Ok(Self { oxms })
     }
 
@@ -337,5 +333,42 @@ impl Wire for Match {
         self.oxms.write(w);
         w.pad(padding_of(length));
         Ok(())
+    }
+}
+
+/// The fields of the match at the front of `bytes`, if that and they are well formed.
+#[inline]
+fn fields(bytes: &[u8]) -> Option<&[u8]> {
+    let [k0, k1, l0, l1] = *bytes.first_chunk::<HEADER>()?;
+    let fields = bytes.get(HEADER..usize::from(u16::from_be_bytes([l0, l1])))?;
+    (u16::from_be_bytes([k0, k1]) == MatchType::OXM.0 && oxm::are_well_formed(fields)).then_some(fields)
+}
+
+/// What is wrong with the match at the reader's place.
+#[cold]
+fn refused(r: &mut Reader<'_>) -> DecodeError {
+    r.enter(STRUCTURE);
+    let Some([k0, k1, l0, l1]) = r.rest().first_chunk::<HEADER>() else {
+        return r.missing(HEADER);
+    };
+    let (kind, said) = (
+        u16::from_be_bytes([*k0, *k1]),
+        usize::from(u16::from_be_bytes([*l0, *l1])),
+    );
+    if kind != MatchType::OXM.0 {
+        return r.error(DecodeCause::MatchType(kind));
+    }
+    let Some(length) = said.checked_sub(HEADER) else {
+        return r.error(DecodeCause::TooShort { said, least: HEADER });
+    };
+    if said > r.left() {
+        let left = r.left();
+        return r.error(DecodeCause::PastEnd { said, left });
+    }
+    let fields = r.skip(HEADER).and_then(|()| r.sub(length));
+    match fields.and_then(|mut fields| oxm::check_all(&mut fields)) {
+        Err(error) => error,
+        // Then it is the padding that is not there.
+        Ok(()) => r.missing(padding_of(said)),
     }
 }

@@ -421,35 +421,29 @@ fn judge(header: OxmHeader) -> Result<(), DecodeCause> {
     }
 }
 
-/// Steps over TLVs until nothing is left; each must be well formed.
+/// Whether `bytes` are well-formed TLVs one behind the other.
 #[inline]
-pub(crate) fn check_all(r: &mut Reader<'_>) -> Result<(), DecodeError> {
-    let mut bytes = r.rest();
+pub(crate) fn are_well_formed(mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
         match behind(bytes) {
             Some(left) => bytes = left,
-            None => return first_error(r),
+            None => return false,
+        }
+    }
+    true
+}
+
+/// Steps over TLVs until nothing is left or one is not well formed.
+#[cold]
+pub(crate) fn check_all(r: &mut Reader<'_>) -> Result<(), DecodeError> {
+    while !r.is_empty() {
+        let bytes = r.rest();
+        match behind(bytes) {
+            Some(left) => r.skip(bytes.len().saturating_sub(left.len()))?,
+            None => return Err(error(r)),
         }
     }
     Ok(())
-}
-
-#[cold]
-fn first_error(r: &mut Reader<'_>) -> Result<(), DecodeError> {
-    while !r.is_empty() {
-        check(r)?;
-    }
-    Ok(())
-}
-
-/// Steps over one TLV, which must be well formed.
-#[inline]
-fn check(r: &mut Reader<'_>) -> Result<(), DecodeError> {
-    let bytes = r.rest();
-    match behind(bytes) {
-        Some(left) => r.skip(bytes.len().saturating_sub(left.len())),
-        None => Err(error(r)),
-    }
 }
 
 /// What is wrong with the TLV at the reader's place.

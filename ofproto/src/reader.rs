@@ -116,8 +116,9 @@ impl<'f> Reader<'f> {
         DecodeError::new(self.structure, offset, cause)
     }
 
+    /// An error at the current place, where `needed` bytes are not.
     #[cold]
-    fn missing(&self, needed: usize) -> DecodeError {
+    pub(crate) fn missing(&self, needed: usize) -> DecodeError {
         let left = self.left();
         self.error(DecodeCause::Missing { needed, left })
     }
@@ -174,6 +175,24 @@ impl<'f> Reader<'f> {
     #[inline]
     pub(crate) fn skip(&mut self, n: usize) -> Result<(), DecodeError> {
         self.take(n).map(|_| ())
+    }
+
+    /// Skips `n` bytes, if so many are there.
+    #[inline]
+    pub(crate) fn step(&mut self, n: usize) -> bool {
+        match self.left.get(n..) {
+            Some(left) => {
+                self.left = left;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Names the structure that was read last, where it was not entered.
+    #[inline]
+    pub(crate) fn was(&mut self, structure: &'static str) {
+        self.read = structure;
     }
 
     /// The next `n` bytes as a slice of the frame.

@@ -23,7 +23,7 @@ pub(crate) struct Aligned<const N: usize>([u8; N]);
 
 impl<const N: usize> ShortBytes<N> {
     /// The first `len` bytes of `bytes`, if they are there and at most `N`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn few(bytes: &[u8], len: usize) -> Option<Self> {
         Some(Self::Own {
             bytes: Aligned(few(bytes, len)?),
@@ -75,7 +75,7 @@ impl<const N: usize> Default for ShortBytes<N> {
 /// The first `len` bytes of `bytes` and anything behind them, if they are at most `N`.
 ///
 /// Mostly `N` bytes are there: then it is a copy of fixed size, which is what this is for.
-#[inline]
+#[inline(always)]
 pub(crate) fn few<const N: usize>(bytes: &[u8], len: usize) -> Option<[u8; N]> {
     if len > N {
         return None;
@@ -83,6 +83,12 @@ pub(crate) fn few<const N: usize>(bytes: &[u8], len: usize) -> Option<[u8; N]> {
     if let Some(chunk) = bytes.first_chunk() {
         return Some(*chunk);
     }
+    at_the_end(bytes, len)
+}
+
+/// The same where fewer than `N` bytes are there.
+#[cold]
+fn at_the_end<const N: usize>(bytes: &[u8], len: usize) -> Option<[u8; N]> {
     let mut few = [0; N];
     copy(few.get_mut(..len)?, bytes.get(..len)?);
     Some(few)
