@@ -64,21 +64,19 @@ macro_rules! bodies {
 
             /// Reads the body of a message, which is all that is left.
             ///
-            /// The message is made where the body was read: what is handed on by
-            /// a function or a match is moved, and a body is 128 bytes.
+            /// The message is made where the body was read: see [`Wire::read_and`].
             #[inline]
             fn read(header: Header, r: &mut Reader<'_>) -> Result<Message, DecodeError> {
-                let (version, xid) = (header.version, header.xid);
                 match header.kind {
                     MessageType::HELLO => {
-                        let body = Hello::read(version, r)?;
+                        let hello = Hello::read(header.version, r)?;
                         r.finish()?;
-                        Ok(Message { version, xid, body: Self::Hello(body) })
+                        Ok(Message::of(header, Self::Hello(hello)))
                     }
-                    $(MessageType::$kind => bodies!(@read version xid r $variant $($ty)?),)*
+                    $(MessageType::$kind => bodies!(@read header r $variant $($ty)?),)*
                     kind => {
                         let body = r.remaining()?;
-                        Ok(Message { version, xid, body: Self::Unknown { kind, body } })
+                        Ok(Message::of(header, Self::Unknown { kind, body }))
                     }
                 }
             }
@@ -122,14 +120,12 @@ macro_rules! bodies {
     (@pattern $variant:ident) => { Self::$variant };
     (@bind $body:ident $variant:ident $ty:ty) => { Self::$variant($body) };
     (@bind $body:ident $variant:ident) => { Self::$variant };
-    (@read $version:ident $xid:ident $r:ident $variant:ident $ty:ty) => {{
-        let body = <$ty as Wire>::read($r)?;
+    (@read $header:ident $r:ident $variant:ident $ty:ty) => {
+        <$ty as Wire>::read_and($r, |r| r.finish(), |body| Message::of($header, Self::$variant(body)))
+    };
+    (@read $header:ident $r:ident $variant:ident) => {{
         $r.finish()?;
-        Ok(Message { version: $version, xid: $xid, body: Self::$variant(body) })
-    }};
-    (@read $version:ident $xid:ident $r:ident $variant:ident) => {{
-        $r.finish()?;
-        Ok(Message { version: $version, xid: $xid, body: Self::$variant })
+        Ok(Message::of($header, Self::$variant))
     }};
     (@write $w:ident $body:ident $ty:ty) => { Wire::write($body, $w) };
     (@write $w:ident $body:ident) => { Ok(()) };
@@ -243,6 +239,15 @@ impl Message {
         Self {
             version: VERSION_1_3,
             xid,
+            body,
+        }
+    }
+
+    #[inline(always)]
+    fn of(header: Header, body: Body) -> Self {
+        Self {
+            version: header.version,
+            xid: header.xid,
             body,
         }
     }

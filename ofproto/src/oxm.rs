@@ -311,26 +311,27 @@ impl Oxm {
     /// The value as a number; `None` when it has more than 64 bits.
     #[inline]
     pub fn value_u64(&self) -> Option<u64> {
-        self.number(0)
+        let len = if self.masked { self.len / 2 } else { self.len };
+        let [a, b, c, d, e, f, g, h, ..] = self.bytes;
+        // The most significant byte comes first. What follows the value is shifted out;
+        // without any bytes there is nothing to keep. More than eight bytes are too many.
+        let behind = u64::BITS.checked_sub(u32::from(len).saturating_mul(8))?;
+        let value = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        Some(value.checked_shr(behind).unwrap_or(0))
     }
 
     /// The mask as a number; `None` when there is none or it has more than 64 bits.
     #[inline]
     pub fn mask_u64(&self) -> Option<u64> {
-        if self.masked { self.number(1) } else { None }
+        if self.masked { self.low_half() } else { None }
     }
 
-    /// The number that the first or second half of a masked field is, or the first of
-    /// a field without a mask.
-    #[inline]
-    fn number(&self, half: usize) -> Option<u64> {
-        let len = if self.masked { self.len / 2 } else { self.len };
-        let from = usize::from(len).saturating_mul(half);
-        // The most significant byte comes first. What follows the number is shifted out;
-        // without any bytes there is nothing to keep. More than 16 bytes are too many.
-        let number = u64::from_be_bytes(*self.bytes.get(from..)?.first_chunk::<8>()?);
-        let behind = u64::BITS.checked_sub(u32::from(len).saturating_mul(8))?;
-        Some(number.checked_shr(behind).unwrap_or(0))
+    /// The second half of the bytes as a number, which is the mask of a field that has one.
+    fn low_half(&self) -> Option<u64> {
+        let half = usize::from(self.len / 2);
+        let behind = u64::BITS.checked_sub(u32::from(self.len / 2).saturating_mul(8))?;
+        let mask = u64::from_be_bytes(*self.bytes.get(half..)?.first_chunk::<8>()?);
+        Some(mask.checked_shr(behind).unwrap_or(0))
     }
 
     /// The field that `header` announced, which `bytes` begin with.

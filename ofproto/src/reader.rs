@@ -346,7 +346,7 @@ impl<'f> Reader<'f> {
         let mut list = Vec::with_capacity(T::count(self.left).min(self.left()));
         while !self.is_empty() {
             let before = self.left();
-            list.push(T::read(self)?);
+            T::read_and(self, |_| Ok(()), |value| list.push(value))?;
             debug_assert!(self.left() < before, "{} without a byte", self.read);
         }
         Ok(list)

@@ -56,20 +56,25 @@ macro_rules! wire_struct {
 
         impl $name {
             #[inline(always)]
-            fn read_fields(r: &mut $crate::wire::Reader<'_>) -> Result<Self, $crate::DecodeError> {
+            fn read_fields<T>(
+                r: &mut $crate::wire::Reader<'_>,
+                check: impl FnOnce(&$crate::wire::Reader<'_>) -> Result<(), $crate::DecodeError>,
+                put: impl FnOnce(Self) -> T,
+            ) -> Result<T, $crate::DecodeError> {
                 let outer = r.enter($structure);
                 $(
                     let $field = <$ty as $crate::wire::Wire>::read(r)?;
                     $(r.skip($pad)?;)?
                 )*
                 r.leave(outer);
-                Ok(Self { $($field),* })
+                check(r)?;
+                Ok(put(Self { $($field),* }))
             }
 
             /// The same where there are too few bytes: finds out which are missing.
             #[cold]
             fn read_too_few(r: &mut $crate::wire::Reader<'_>) -> Result<Self, $crate::DecodeError> {
-                Self::read_fields(r)
+                Self::read_fields(r, |_| Ok(()), |value| value)
             }
 
             #[inline(always)]
@@ -93,10 +98,21 @@ macro_rules! wire_struct {
 
             #[inline]
             fn read(r: &mut $crate::wire::Reader<'_>) -> Result<Self, $crate::DecodeError> {
+                Self::read_and(r, |_| Ok(()), |value| value)
+            }
+
+            #[inline(always)]
+            fn read_and<T>(
+                r: &mut $crate::wire::Reader<'_>,
+                check: impl FnOnce(&$crate::wire::Reader<'_>) -> Result<(), $crate::DecodeError>,
+                put: impl FnOnce(Self) -> T,
+            ) -> Result<T, $crate::DecodeError> {
                 if r.left() < <Self as $crate::wire::Wire>::LEAST {
-                    return Self::read_too_few(r);
+                    let value = Self::read_too_few(r)?;
+                    check(r)?;
+                    return Ok(put(value));
                 }
-                Self::read_fields(r)
+                Self::read_fields(r, check, put)
             }
             #[inline]
             fn write(&self, w: &mut $crate::wire::Writer<'_>) -> Result<(), $crate::EncodeError> {
@@ -158,8 +174,16 @@ macro_rules! wire_element {
 
             #[inline]
             fn read(r: &mut $crate::wire::Reader<'_>) -> Result<Self, $crate::DecodeError> {
-                let mut r = r.element($structure, $at, $least, $multiple)?;
-                r.enter($structure);
+                Self::read_and(r, |_| Ok(()), |value| value)
+            }
+
+            #[inline(always)]
+            fn read_and<T>(
+                outer: &mut $crate::wire::Reader<'_>,
+                check: impl FnOnce(&$crate::wire::Reader<'_>) -> Result<(), $crate::DecodeError>,
+                put: impl FnOnce(Self) -> T,
+            ) -> Result<T, $crate::DecodeError> {
+                let mut r = outer.element($structure, $at, $least, $multiple)?;
                 $(let $before = <$before_ty as $crate::wire::Wire>::read(&mut r)?;)*
                 r.skip(2 $(+ $length_pad)?)?;
                 $(
@@ -167,7 +191,8 @@ macro_rules! wire_element {
                     $(r.skip($pad)?;)?
                 )*
                 r.finish()?;
-                Ok(Self { $($before,)* $($field),* })
+                check(outer)?;
+                Ok(put(Self { $($before,)* $($field),* }))
             }
             #[inline]
             fn write(&self, w: &mut $crate::wire::Writer<'_>) -> Result<(), $crate::EncodeError> {

@@ -15,6 +15,21 @@ pub(crate) trait Wire: Sized {
     /// Reads it from the front of what is left.
     fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError>;
 
+    /// Reads it, checks what stands behind it, and puts it where `put` does.
+    ///
+    /// A large value is written in several pieces; to move it then waits until all of
+    /// them are in memory. Here it is made where it stays.
+    #[inline(always)]
+    fn read_and<T>(
+        r: &mut Reader<'_>,
+        check: impl FnOnce(&Reader<'_>) -> Result<(), DecodeError>,
+        put: impl FnOnce(Self) -> T,
+    ) -> Result<T, DecodeError> {
+        let value = Self::read(r)?;
+        check(r)?;
+        Ok(put(value))
+    }
+
     /// Writes it, with zero padding.
     fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError>;
 
