@@ -7,7 +7,7 @@ use allocation_counter::measure;
 use bytes::Bytes;
 use common::corpus::{Harm, harmed};
 use common::corpus_full::full;
-use common::laws::{json_law, judge};
+use common::laws::{json_law, judge, use_law};
 use common::vectors;
 use ofproto::{
     Body, DecodeCause, DecodeError, Framer, Message, MultipartReplyFlags, Reassembly, ReassemblyError, ReassemblyLimits,
@@ -40,7 +40,7 @@ fn hold(name: &str, what: &dyn std::fmt::Display, frame: &Bytes) -> Result<Messa
         "{name}, {what}: {len} bytes: {used:?}"
     );
     // What fails in there does not know what it was given.
-    let judged = std::panic::catch_unwind(|| judge(frame));
+    let judged = std::panic::catch_unwind(|| judge(frame).inspect(use_law));
     judged.unwrap_or_else(|_| panic!("{name}, {what}: {frame:02x?}"))
 }
 
@@ -217,4 +217,25 @@ fn a_reply_that_never_ends_is_given_up_within_its_limits() {
         .iter()
         .filter(|(kind, _)| !kinds.contains(kind));
     assert_eq!(all.count(), 0, "only {kinds:?}");
+}
+
+/// A decoder that passes over a field would obey the law of bytes if what it writes in its
+/// place is zero. The people who wrote the vectors say which bytes mean nothing.
+#[test]
+fn what_is_passed_over_is_what_the_vectors_call_padding() {
+    let mut passed_over = 0;
+    for vector in vectors::all() {
+        let message = Message::decode(&vector.frame).expect("every vector decodes");
+        for (at, says) in vector.says.iter().enumerate() {
+            for flip in [0x01, 0x80, 0xff] {
+                let mut other = vector.frame.to_vec();
+                other[at] ^= flip;
+                if Message::decode(&other.into()).as_ref() == Ok(&message) {
+                    passed_over += 1;
+                    assert!(says.contains("pad"), "{}: byte {at}: {says}", vector.name);
+                }
+            }
+        }
+    }
+    assert!(passed_over > 100, "{passed_over}");
 }

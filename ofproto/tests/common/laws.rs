@@ -62,14 +62,27 @@ pub fn json_law(message: &Message) {
     }
 }
 
+/// What else is done with a message that was read, by those who log it or judge it: it is
+/// one line, and a switch that refuses it has a structure and an answer.
+pub fn use_law(message: &Message) {
+    assert!(!format!("{message:?}").is_empty());
+    let line = message.to_string();
+    assert!(!line.is_empty() && !line.contains(['\n', '\r']), "{line:?}");
+    if let Err(refusal) = message.validate() {
+        assert!(is_structure(refusal.structure), "{refusal}: {message:?}");
+        let known = refusal.kind == ErrorType::EXPERIMENTER || refusal.kind.code_name(refusal.code).is_some();
+        assert!(known, "{refusal} answers {} {}", refusal.kind, refusal.code);
+    }
+}
+
+fn is_structure(name: &str) -> bool {
+    ["ofp_", "onf_", "nx_"].iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// A refusal names a structure of the specification, a place in the frame, and an answer
 /// that fits what was asked.
 pub fn refusal_law(frame: &Bytes, error: &DecodeError) {
-    let prefixes = ["ofp_", "onf_", "nx_"];
-    assert!(
-        prefixes.iter().any(|prefix| error.structure.starts_with(prefix)),
-        "{error}"
-    );
+    assert!(is_structure(error.structure), "{error}");
     assert!(error.offset <= frame.len(), "{error} in {} bytes", frame.len());
     let (kind, code) = error.to_answer();
     assert!(kind.code_name(code).is_some(), "{error} answers {kind} {code}");

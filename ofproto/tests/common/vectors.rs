@@ -10,6 +10,8 @@ pub struct Vector {
     pub name: String,
     /// The whole frame.
     pub frame: Bytes,
+    /// What the comments say of each byte: the comment of its line, or else that above.
+    pub says: Vec<String>,
 }
 
 /// Every message of every file in `ofproto/tests/vectors`, in the order of names.
@@ -36,15 +38,19 @@ fn load(file: &Path) -> Vec<Vector> {
         .into_owned();
     let mut vectors = Vec::new();
     for paragraph in text.split("\n\n") {
-        let mut bytes = Vec::new();
-        let mut title = None;
+        let (mut bytes, mut says) = (Vec::new(), Vec::new());
+        let (mut title, mut last) = (None, String::new());
         for (number, line) in paragraph.lines().enumerate() {
             let (hex, comment) = line.split_once('#').unwrap_or((line, ""));
             title = title.or_else(|| Some(comment.trim().to_owned()).filter(|text| !text.is_empty()));
+            if !comment.trim().is_empty() {
+                last = comment.trim().to_owned();
+            }
             for word in hex.split_whitespace() {
                 let byte = u8::from_str_radix(word, 16)
                     .unwrap_or_else(|_| panic!("{stem}: {word:?} is not a byte (line {number} of its message)"));
                 bytes.push(byte);
+                says.push(last.clone());
             }
         }
         if !bytes.is_empty() {
@@ -52,6 +58,7 @@ fn load(file: &Path) -> Vec<Vector> {
             vectors.push(Vector {
                 name,
                 frame: bytes.into(),
+                says,
             });
         }
     }
