@@ -148,6 +148,15 @@ impl Action {
 impl Wire for Action {
     #[inline]
     fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Self::read_and(r, |_| Ok(()), |action| action)
+    }
+
+    #[inline(always)]
+    fn read_and<T>(
+        r: &mut Reader<'_>,
+        check: impl FnOnce(&Reader<'_>) -> Result<(), DecodeError>,
+        put: impl FnOnce(Self) -> T,
+    ) -> Result<T, DecodeError> {
         let (start, ahead) = (r.offset(), r.rest_of_frame());
         let action = r.element_bytes(STRUCTURE, 2, LEAST, 8)?;
         let kind = ActionType(u16::from_be_bytes(*r.front(action)?));
@@ -160,44 +169,44 @@ impl Wire for Action {
         // What a shorter value leaves of them is padding.
         let ethertype = |structure| word(structure).map(|[high, low, ..]| u16::from_be_bytes([high, low]));
         let octet = |structure| word(structure).map(|[octet, ..]| octet);
-        match kind {
+        let known = match kind {
             ActionType::OUTPUT => {
                 let [_, _, _, _, a, b, c, d, high, low, ..] = *r.exactly::<OUTPUT>("ofp_action_output", action)?;
-                Ok(Self::Output {
+                Self::Output {
                     port: PortNo(u32::from_be_bytes([a, b, c, d])),
                     max_len: u16::from_be_bytes([high, low]),
-                })
+                }
             }
-            ActionType::SET_FIELD => match Self::set_field(action, ahead) {
-                Some(action) => Ok(action),
-                None => Err(set_field_error(r.within(action, "ofp_action_set_field"))),
-            },
-            ActionType::GROUP => number("ofp_action_group").map(|id| Self::Group(GroupId(id))),
-            ActionType::SET_QUEUE => number("ofp_action_set_queue").map(|id| Self::SetQueue(QueueId(id))),
-            ActionType::PUSH_VLAN => ethertype("ofp_action_push").map(Self::PushVlan),
-            ActionType::PUSH_MPLS => ethertype("ofp_action_push").map(Self::PushMpls),
-            ActionType::PUSH_PBB => ethertype("ofp_action_push").map(Self::PushPbb),
-            ActionType::POP_MPLS => ethertype("ofp_action_pop_mpls").map(Self::PopMpls),
-            ActionType::SET_MPLS_TTL => octet("ofp_action_mpls_ttl").map(Self::SetMplsTtl),
-            ActionType::SET_NW_TTL => octet("ofp_action_nw_ttl").map(Self::SetNwTtl),
-            ActionType::COPY_TTL_OUT => word(STRUCTURE).map(|_| Self::CopyTtlOut),
-            ActionType::COPY_TTL_IN => word(STRUCTURE).map(|_| Self::CopyTtlIn),
-            ActionType::DEC_MPLS_TTL => word(STRUCTURE).map(|_| Self::DecMplsTtl),
-            ActionType::POP_VLAN => word(STRUCTURE).map(|_| Self::PopVlan),
-            ActionType::DEC_NW_TTL => word(STRUCTURE).map(|_| Self::DecNwTtl),
-            ActionType::POP_PBB => word(STRUCTURE).map(|_| Self::PopPbb),
-            ActionType::EXPERIMENTER => {
-                let mut r = r.within(action, "ofp_action_experimenter_header");
-                r.skip(4)?;
-                subfield::read(&mut r, start)
+            ActionType::GROUP => Self::Group(GroupId(number("ofp_action_group")?)),
+            ActionType::SET_QUEUE => Self::SetQueue(QueueId(number("ofp_action_set_queue")?)),
+            ActionType::PUSH_VLAN => Self::PushVlan(ethertype("ofp_action_push")?),
+            ActionType::PUSH_MPLS => Self::PushMpls(ethertype("ofp_action_push")?),
+            ActionType::PUSH_PBB => Self::PushPbb(ethertype("ofp_action_push")?),
+            ActionType::POP_MPLS => Self::PopMpls(ethertype("ofp_action_pop_mpls")?),
+            ActionType::SET_MPLS_TTL => Self::SetMplsTtl(octet("ofp_action_mpls_ttl")?),
+            ActionType::SET_NW_TTL => Self::SetNwTtl(octet("ofp_action_nw_ttl")?),
+            ActionType::COPY_TTL_OUT => word(STRUCTURE).map(|_| Self::CopyTtlOut)?,
+            ActionType::COPY_TTL_IN => word(STRUCTURE).map(|_| Self::CopyTtlIn)?,
+            ActionType::DEC_MPLS_TTL => word(STRUCTURE).map(|_| Self::DecMplsTtl)?,
+            ActionType::POP_VLAN => word(STRUCTURE).map(|_| Self::PopVlan)?,
+            ActionType::DEC_NW_TTL => word(STRUCTURE).map(|_| Self::DecNwTtl)?,
+            ActionType::POP_PBB => word(STRUCTURE).map(|_| Self::PopPbb)?,
+            // These are larger than the others: see `Wire::read_and`.
+            ActionType::SET_FIELD => {
+                let Some(oxm) = field_to_set(action, ahead) else {
+                    return Err(set_field_error(r.within(action, "ofp_action_set_field")));
+                };
+                check(r)?;
+                return Ok(put(Self::SetField(oxm)));
             }
             _ => {
-                let mut r = r.within(action, STRUCTURE);
-                r.skip(4)?;
-                let body = r.remaining()?;
-                Ok(Self::Unknown { kind, body })
+                let foreign = Self::read_foreign(kind, r, action, start)?;
+                check(r)?;
+                return Ok(put(foreign));
             }
-        }
+        };
+        check(r)?;
+        Ok(put(known))
     }
 
     #[inline]
@@ -248,17 +257,29 @@ impl Wire for Action {
     }
 }
 
-impl Action {
-    /// Reads an action that sets a field: the field and at most seven bytes that fill up
-    /// to a multiple of 8. `ahead` begins where `action` does and may go on behind it.
-    #[inline]
-    fn set_field(action: &[u8], ahead: &[u8]) -> Option<Self> {
-        let (oxm, left) = Oxm::front(action.get(4..)?, ahead.get(4..)?)?;
-        (left < 8).then_some(Self::SetField(oxm))
-    }
+/// The field that an action sets, behind which stand at most seven bytes that fill up to
+/// a multiple of 8. `ahead` begins where `action` does and may go on behind it.
+#[inline(always)]
+fn field_to_set(action: &[u8], ahead: &[u8]) -> Option<Oxm> {
+    let (oxm, left) = Oxm::front(action.get(4..)?, ahead.get(4..)?)?;
+    (left < 8).then_some(oxm)
 }
 
 impl Action {
+    /// Reads an action that the specification does not have.
+    #[cold]
+    fn read_foreign<'f>(kind: ActionType, r: &Reader<'f>, action: &'f [u8], start: usize) -> Result<Self, DecodeError> {
+        if kind == ActionType::EXPERIMENTER {
+            let mut r = r.within(action, "ofp_action_experimenter_header");
+            r.skip(4)?;
+            return subfield::read(&mut r, start);
+        }
+        let mut r = r.within(action, STRUCTURE);
+        r.skip(4)?;
+        let body = r.remaining()?;
+        Ok(Self::Unknown { kind, body })
+    }
+
     /// Writes an action that the specification does not have.
     #[cold]
     fn write_foreign(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {

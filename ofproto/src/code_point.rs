@@ -82,7 +82,7 @@ macro_rules! code_point {
         impl $crate::wire::Wire for $name {
             const LEAST: usize = <$int as $crate::wire::Wire>::LEAST;
 
-            #[inline]
+            #[inline(always)]
             fn read(r: &mut $crate::wire::Reader<'_>) -> Result<Self, $crate::DecodeError> {
                 <$int as $crate::wire::Wire>::read(r).map(Self)
             }
@@ -191,7 +191,7 @@ macro_rules! flag_word {
         impl $crate::wire::Wire for $name {
             const LEAST: usize = <$int as $crate::wire::Wire>::LEAST;
 
-            #[inline]
+            #[inline(always)]
             fn read(r: &mut $crate::wire::Reader<'_>) -> Result<Self, $crate::DecodeError> {
                 <$int as $crate::wire::Wire>::read(r).map(Self)
             }

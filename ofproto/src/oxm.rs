@@ -265,8 +265,24 @@ impl Oxm {
     }
 
     /// A field whose bytes are the first `len` of `bytes`.
-    #[inline]
+    ///
+    /// Most have at most eight, and eight are there.
+    #[inline(always)]
     fn from_front(field: OxmField, masked: bool, len: u8, bytes: &[u8]) -> Self {
+        let Some([a, b, c, d, e, f, g, h]) = bytes.first_chunk().filter(|_| len <= 8) else {
+            return Self::from_more(field, masked, len, bytes);
+        };
+        Self {
+            field,
+            masked,
+            len,
+            bytes: [*a, *b, *c, *d, *e, *f, *g, *h, 0, 0, 0, 0, 0, 0, 0, 0],
+            long: None,
+        }
+    }
+
+    #[inline(never)]
+    fn from_more(field: OxmField, masked: bool, len: u8, bytes: &[u8]) -> Self {
         let few = few(bytes, usize::from(len));
         Self {
             field,
@@ -335,14 +351,14 @@ impl Oxm {
     }
 
     /// The field that `header` announced, which `bytes` begin with.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn from_wire(header: OxmHeader, bytes: &[u8]) -> Self {
         Self::from_front(header.field, header.masked, header.payload, bytes)
     }
 
     /// The field whose TLV is at the front of `bytes`, if it is well formed, and how many
     /// bytes are left behind it. `ahead` begins where `bytes` does and may go on behind it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn front(bytes: &[u8], ahead: &[u8]) -> Option<(Self, usize)> {
         let left = behind(bytes)?.len();
         let header = OxmHeader::peek(bytes)?;

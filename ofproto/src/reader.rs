@@ -14,7 +14,7 @@ type Parsed<'f, O> = IResult<&'f [u8], O, ()>;
 
 /// A parser of bytes whose number is known when this is compiled. (nom's own take a
 /// number at run time; one comparison and one load matter here.)
-#[inline]
+#[inline(always)]
 fn array<const N: usize>(input: &[u8]) -> Parsed<'_, [u8; N]> {
     match input.split_first_chunk::<N>() {
         Some((bytes, left)) => Ok((left, *bytes)),
@@ -23,7 +23,7 @@ fn array<const N: usize>(input: &[u8]) -> Parsed<'_, [u8; N]> {
 }
 
 /// A parser of the next `n` bytes, as they stand.
-#[inline]
+#[inline(always)]
 fn slice<'f>(n: usize) -> impl Fn(&'f [u8]) -> Parsed<'f, &'f [u8]> {
     move |input| match input.split_at_checked(n) {
         Some((bytes, left)) => Ok((left, bytes)),
@@ -124,7 +124,7 @@ impl<'f> Reader<'f> {
     }
 
     /// Runs a parser on what is left.
-    #[inline]
+    #[inline(always)]
     fn parse<O>(
         &mut self,
         needed: usize,
@@ -140,39 +140,39 @@ impl<'f> Reader<'f> {
     }
 
     /// The next bytes, whose number is known when this is compiled.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         self.parse(N, array::<N>)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn u8(&mut self) -> Result<u8, DecodeError> {
         self.parse(1, array.map(u8::from_be_bytes))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn u16(&mut self) -> Result<u16, DecodeError> {
         self.parse(2, array.map(u16::from_be_bytes))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn u32(&mut self) -> Result<u32, DecodeError> {
         self.parse(4, array.map(u32::from_be_bytes))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn u64(&mut self) -> Result<u64, DecodeError> {
         self.parse(8, array.map(u64::from_be_bytes))
     }
 
     /// The next `n` bytes, borrowed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, n: usize) -> Result<&'f [u8], DecodeError> {
         self.parse(n, slice(n))
     }
 
     /// Skips `n` bytes of padding.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn skip(&mut self, n: usize) -> Result<(), DecodeError> {
         self.take(n).map(|_| ())
     }
@@ -249,7 +249,7 @@ impl<'f> Reader<'f> {
     /// The next element, whose 16-bit length stands `length_at` bytes behind its start
     /// and counts the whole element. The length must be at least `least`, a multiple of
     /// `multiple`, and within what is left.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn element_bytes(
         &mut self,
         structure: &'static str,
@@ -270,7 +270,7 @@ impl<'f> Reader<'f> {
     }
 
     /// A reader over an element that was just stepped over.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn within(&self, element: &'f [u8], structure: &'static str) -> Reader<'f> {
         Reader {
             frame: self.frame,

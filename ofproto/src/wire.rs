@@ -53,7 +53,7 @@ macro_rules! wire_number {
         impl Wire for $int {
             const LEAST: usize = size_of::<$int>();
 
-            #[inline]
+            #[inline(always)]
             fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
                 r.$int()
             }
