@@ -1,7 +1,7 @@
 //! Why bytes could not be read, and why a value could not be written.
 
 use crate::error_msg::{
-    BadActionCode, BadInstructionCode, BadMatchCode, BadRequestCode, ErrorType, GroupModFailedCode, MeterModFailedCode,
+    BadActionCode, BadInstructionCode, BadMatchCode, BadRequestCode, ErrorType, GroupModFailedCode,
     TableFeaturesFailedCode,
 };
 use crate::oxm::OxmField;
@@ -170,8 +170,6 @@ impl DecodeError {
             (ErrorType::BAD_INSTRUCTION, BadInstructionCode::BAD_LEN.0)
         } else if is("ofp_bucket") {
             (ErrorType::GROUP_MOD_FAILED, GroupModFailedCode::BAD_BUCKET.0)
-        } else if is("ofp_meter_band") {
-            (ErrorType::METER_MOD_FAILED, MeterModFailedCode::BAD_BAND.0)
         } else if is("ofp_table_feature") {
             (ErrorType::TABLE_FEATURES_FAILED, TableFeaturesFailedCode::BAD_LEN.0)
         } else {

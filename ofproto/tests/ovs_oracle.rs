@@ -5,21 +5,39 @@
 //! fields, actions and counts. The vectors that differ are those that `ovs-differs.md` names,
 //! with the reason; the generated messages do not differ.
 //!
+//! 40,000 frames with one thing wrong (`common/mutate.rs`) are judged too. Whether a frame is
+//! taken, with which error it is refused, and the values of what both take must be the same, or
+//! of a kind that `ovs-differs.md` explains and `common/ovs_kinds.rs` recognises. What we say is
+//! what `Message::decode` and then `Message::validate` say.
+//!
 //! Without `ovs-ofctl` there is nothing to compare with: `common/trials.rs` then skips.
 
 mod common;
 
 use bytes::{Bytes, BytesMut};
-use common::difference::{assert_explained, difference};
+use common::difference::{assert_explained, difference, explained};
+use common::judgement::Case;
+use common::mutate::{Mutant, mutant};
+use common::ovs_kinds::KINDS;
 use common::trials::Test;
 use common::{seed, trials, valid_message, vectors};
 use ofproto::json::to_json;
 use ofproto::{Body, ErrorMsg, ErrorType, Message};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-const TESTS: [Test; 3] = [
+const TESTS: [Test; 5] = [
+    Test {
+        name: "ovs_oracle::every_kind_of_disagreement_is_explained_and_still_there",
+        asks_ovs: true,
+        run: every_kind_of_disagreement_is_explained_and_still_there,
+    },
+    Test {
+        name: "ovs_oracle::mutated_frames_are_judged_as_open_vswitch_judges_them",
+        asks_ovs: true,
+        run: mutated_frames_are_judged_as_open_vswitch_judges_them,
+    },
     Test {
         name: "ovs_oracle::generated_messages_say_the_same_to_open_vswitch",
         asks_ovs: true,
@@ -44,17 +62,26 @@ fn main() {
 /// Messages that are generated.
 const GENERATED: usize = 5_000;
 
+/// Frames that are mutated.
+const MUTANTS: u64 = 40_000;
+
 /// The first transaction id of the barriers that stand between messages to tell them apart.
 const BETWEEN: u32 = 0xfeed_0000;
 
 /// What `ovs-ofctl` prints of each message.
 fn print(folder: &Path, messages: &[Message]) -> Vec<String> {
+    let frame = |message: &Message| message.to_bytes().expect("a message that can be written");
+    print_frames(folder, &messages.iter().map(frame).collect::<Vec<_>>())
+}
+
+/// What `ovs-ofctl` prints of each frame.
+fn print_frames(folder: &Path, frames: &[Bytes]) -> Vec<String> {
     let mut stream = BytesMut::new();
-    for (number, message) in (BETWEEN..).zip(messages) {
+    for (number, frame) in (BETWEEN..).zip(frames) {
         Message::new(number, Body::BarrierRequest)
             .encode(&mut stream)
             .expect("a barrier");
-        message.encode(&mut stream).expect("a message that can be written");
+        stream.extend_from_slice(frame);
     }
     let file = folder.join("stream");
     std::fs::write(&file, &stream).expect("a writable folder");
@@ -68,7 +95,7 @@ fn print(folder: &Path, messages: &[Message]) -> Vec<String> {
     let barrier = |number: u32| format!("OFPT_BARRIER_REQUEST (OF1.3) (xid={number:#x}):\n");
     let mut rest = text.as_str();
     let mut printed = Vec::new();
-    for (number, _) in (BETWEEN..).zip(messages) {
+    for (number, _) in (BETWEEN..).zip(frames) {
         let (before, after) = rest.split_once(&barrier(number)).expect("every barrier is printed");
         if number != BETWEEN {
             printed.push(before.to_owned());
@@ -142,5 +169,78 @@ fn every_error_has_the_same_name_to_open_vswitch() {
     let printed = print(&folder("ovs_oracle_errors"), &messages);
     for (message, printed) in messages.iter().zip(&printed) {
         assert_eq!(difference(&to_json(message), printed), None);
+    }
+}
+
+fn mutated_frames_are_judged_as_open_vswitch_judges_them() {
+    let mut vectors = vectors::all();
+    let differ = explained();
+    vectors.retain(|vector| !differ.contains(&vector.name));
+    let mutants: Vec<_> = (0..MUTANTS).map(|number| mutant(number, &vectors)).collect();
+    let frames: Vec<Bytes> = mutants.iter().map(|mutant| mutant.frame.clone()).collect();
+    let printed = print_frames(&folder("ovs_oracle_mutants"), &frames);
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut unexplained = Vec::new();
+    let mut agreed = 0;
+    for (mutant, printed) in mutants.into_iter().zip(&printed) {
+        let case = Case::new(mutant, printed);
+        if case.agrees() {
+            agreed += 1;
+            continue;
+        }
+        let mut of = KINDS.iter().filter(|kind| (kind.is)(&case)).peekable();
+        if of.peek().is_none() {
+            unexplained.push(case.words());
+        }
+        of.for_each(|kind| *seen.entry(kind.name).or_default() += 1);
+    }
+    println!("{agreed} of {MUTANTS} agree; of each kind of disagreement: {seen:?}");
+    assert!(
+        unexplained.is_empty(),
+        "{} of {MUTANTS} differ in a way that ovs-differs.md does not explain, with seed {}:\n{}",
+        unexplained.len(),
+        seed(),
+        unexplained.join("\n\n")
+    );
+}
+
+/// The kinds that `ovs-differs.md` explains, and of each a frame on which we differ.
+fn witnesses() -> BTreeMap<&'static str, Bytes> {
+    let mut all: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
+    let mut kind = None;
+    for line in include_str!("ovs-differs.md").lines() {
+        if line.starts_with('#') {
+            kind = line.strip_prefix("### ");
+        } else if let (Some(kind), Some(hex)) = (kind, line.strip_prefix("    ")) {
+            let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal");
+            all.entry(kind).or_default().extend((0..hex.len()).step_by(2).map(byte));
+        }
+    }
+    all.into_iter().map(|(kind, frame)| (kind, frame.into())).collect()
+}
+
+fn every_kind_of_disagreement_is_explained_and_still_there() {
+    let witnesses = witnesses();
+    let known: BTreeSet<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    assert_eq!(known, witnesses.keys().copied().collect());
+    let frames: Vec<Bytes> = witnesses.values().cloned().collect();
+    let printed = print_frames(&folder("ovs_oracle_witnesses"), &frames);
+    for ((name, frame), printed) in witnesses.into_iter().zip(&printed) {
+        let witness = Mutant {
+            frame,
+            how: format!("the witness of {name}"),
+            strange: true,
+        };
+        let case = Case::new(witness, printed);
+        assert!(
+            !case.agrees(),
+            "{name} is explained in ovs-differs.md and equal: {}",
+            case.words()
+        );
+        let kind = KINDS
+            .iter()
+            .find(|kind| kind.name == name)
+            .expect("a kind of this name");
+        assert!((kind.is)(&case), "{name} is not recognised: {}", case.words());
     }
 }

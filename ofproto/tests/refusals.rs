@@ -183,7 +183,7 @@ fn what_lies_is_refused_with_structure_place_and_answer() {
         (
             "041d0028 00000001 0000 0001 00000001 0001 0018 00000001 00000000 00000000 0000000000000000".into(),
             "ofp_meter_band_drop at offset 16: length 24, must be 16",
-            "OFPMMFC_BAD_BAND",
+            "OFPBRC_BAD_LEN",
         ),
         (
             "040d0020 00000001 ffffffff fffffffd 0010 000000000000 0012 0008 00000000".into(),

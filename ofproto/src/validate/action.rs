@@ -2,9 +2,9 @@
 
 use super::headers::{Headers, structure};
 use super::{OnfCode, Refusal, RefusalCause, refuse, refuse_if};
-use crate::action::{Action, ActionType};
+use crate::action::Action;
 use crate::error_msg::BadActionCode;
-use crate::number::{PortNo, QueueId};
+use crate::number::{ExperimenterId, PortNo, QueueId};
 use crate::oxm::{Oxm, OxmField, VLAN_PRESENT};
 
 /// Where an action stands.
@@ -54,18 +54,14 @@ impl Action {
                 RefusalCause::Group(*group),
             ),
             Self::SetField(oxm) => settable(oxm),
-            Self::Experimenter { experimenter, .. } => refuse(
-                "ofp_action_experimenter_header",
-                BadActionCode::BAD_EXPERIMENTER,
-                RefusalCause::UnknownExperimenter(*experimenter),
-            ),
+            Self::Experimenter { experimenter, body } => stranger(*experimenter, body),
             Self::Unknown { kind, .. } => refuse(
                 structure(*kind),
                 BadActionCode::BAD_TYPE,
                 RefusalCause::UnknownType(u32::from(kind.0)),
             ),
-            // Whether their fields exist and their bits fit is not judged yet.
-            Self::CopyField(_) | Self::RegMove(_) | Self::RegLoad(_) => Ok(()),
+            Self::CopyField(copy) | Self::RegMove(copy) => copy.validate(),
+            Self::RegLoad(load) => load.validate(),
             Self::CopyTtlOut
             | Self::CopyTtlIn
             | Self::SetMplsTtl(_)
@@ -79,6 +75,28 @@ impl Action {
     }
 }
 
+/// An action of an experimenter that this crate does not read: of Nicira and the ONF it
+/// knows some, which the first two bytes tell apart.
+fn stranger(experimenter: ExperimenterId, body: &[u8]) -> Result<(), Refusal> {
+    const STRUCTURE: &str = "ofp_action_experimenter_header";
+    let known = matches!(experimenter, ExperimenterId::NICIRA | ExperimenterId::ONF);
+    match body.first_chunk::<2>() {
+        Some(subtype) if known => refuse(
+            STRUCTURE,
+            BadActionCode::BAD_EXP_TYPE,
+            RefusalCause::UnknownExperimenterType {
+                experimenter,
+                exp_type: u32::from(u16::from_be_bytes(*subtype)),
+            },
+        ),
+        _ => refuse(
+            STRUCTURE,
+            BadActionCode::BAD_EXPERIMENTER,
+            RefusalCause::UnknownExperimenter(experimenter),
+        ),
+    }
+}
+
 /// A list that is done in order on packets with these headers, which are then as it
 /// leaves them.
 pub(super) fn list(actions: &[Action], place: Place, headers: &mut Headers) -> Result<(), Refusal> {
@@ -88,30 +106,10 @@ pub(super) fn list(actions: &[Action], place: Place, headers: &mut Headers) -> R
     })
 }
 
-/// A set, which is done in the order of section 5.10, whatever the order of the list.
-pub(super) fn set(actions: &[Action], mut headers: Headers) -> Result<(), Refusal> {
-    actions.iter().try_for_each(|action| action.judge(Place::Entry))?;
-    (0..=LAST_STEP).try_for_each(|step| {
-        let mut now = actions.iter().filter(|action| step_of(action.kind()) == step);
-        now.try_for_each(|action| headers.after(action))
-    })
-}
-
-/// The last step of a set.
-const LAST_STEP: u8 = 7;
-
-/// When an action of a set is done: sets go to the queue, the group and the port last.
-fn step_of(kind: ActionType) -> u8 {
-    match kind {
-        ActionType::COPY_TTL_IN => 0,
-        ActionType::POP_VLAN | ActionType::POP_MPLS | ActionType::POP_PBB => 1,
-        ActionType::PUSH_MPLS => 2,
-        ActionType::PUSH_PBB => 3,
-        ActionType::PUSH_VLAN => 4,
-        ActionType::COPY_TTL_OUT => 5,
-        ActionType::DEC_MPLS_TTL | ActionType::DEC_NW_TTL => 6,
-        _ => LAST_STEP,
-    }
+/// A set that is done behind the last table: other tables' rules have put headers in front
+/// until then or taken them off, so that this rule's match promises nothing.
+pub(super) fn set(actions: &[Action]) -> Result<(), Refusal> {
+    actions.iter().try_for_each(|action| action.judge(Place::Entry))
 }
 
 /// The Ethernet type of a header that is put in front.

@@ -1,7 +1,7 @@
 //! What is defined elsewhere (section 7.5.4): whether this crate knows it.
 
 use super::{Refusal, RefusalCause, refuse, refuse_if};
-use crate::error_msg::BadRequestCode;
+use crate::error_msg::{BadRequestCode, RoleRequestFailedCode};
 use crate::experimenter::{Experimenter, RoleStatus};
 use crate::multipart::ExperimenterMultipart;
 use crate::number::ExperimenterId;
@@ -22,12 +22,24 @@ impl Experimenter {
                 RefusalCause::UnknownExperimenter(experimenter),
             );
         }
-        refuse_if(
-            exp_type != RoleStatus::EXP_TYPE,
-            STRUCTURE,
-            BadRequestCode::BAD_EXP_TYPE,
-            RefusalCause::UnknownExperimenterType { experimenter, exp_type },
-        )
+        match RoleStatus::from_experimenter(self) {
+            None => refuse(
+                STRUCTURE,
+                BadRequestCode::BAD_EXP_TYPE,
+                RefusalCause::UnknownExperimenterType { experimenter, exp_type },
+            ),
+            Some(Err(_)) => refuse(
+                "ofp_role_status",
+                BadRequestCode::BAD_LEN,
+                RefusalCause::BodyLength(self.data.len()),
+            ),
+            Some(Ok(status)) => refuse_if(
+                status.role.name().is_none(),
+                "ofp_role_status",
+                RoleRequestFailedCode::BAD_ROLE,
+                RefusalCause::Role(status.role.0),
+            ),
+        }
     }
 }
 

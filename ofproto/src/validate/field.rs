@@ -27,6 +27,13 @@ impl Oxm {
     pub fn validate(&self) -> Result<(), Refusal> {
         const STRUCTURE: &str = "ofp_match";
         let field = self.field();
+        let outside = |mask: &[u8]| self.value().iter().zip(mask).any(|(value, mask)| value & !mask != 0);
+        refuse_if(
+            self.mask().is_some_and(outside),
+            STRUCTURE,
+            BadMatchCode::BAD_WILDCARDS,
+            RefusalCause::OutsideMask(field),
+        )?;
         let Some(row) = field.row() else {
             return refuse(STRUCTURE, BadMatchCode::BAD_FIELD, RefusalCause::UnknownField(field));
         };
@@ -35,13 +42,6 @@ impl Oxm {
             STRUCTURE,
             BadMatchCode::BAD_MASK,
             RefusalCause::NotMaskable(field),
-        )?;
-        let outside = |mask: &[u8]| self.value().iter().zip(mask).any(|(value, mask)| value & !mask != 0);
-        refuse_if(
-            self.mask().is_some_and(outside),
-            STRUCTURE,
-            BadMatchCode::BAD_WILDCARDS,
-            RefusalCause::OutsideMask(field),
         )?;
         refuse_if(
             !self.fits(),

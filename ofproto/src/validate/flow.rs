@@ -4,7 +4,7 @@
 use super::headers::Headers;
 use super::{Refusal, RefusalCause, instruction, refuse_if};
 use crate::error_msg::{BadActionCode, FlowModFailedCode};
-use crate::flow::{FlowMod, FlowModCommand, FlowRemoved, FlowStats, FlowStatsRequest};
+use crate::flow::{FlowMod, FlowModCommand, FlowModFlags, FlowRemoved, FlowStats, FlowStatsRequest};
 use crate::number::{GroupId, PortNo, TableId};
 
 impl FlowMod {
@@ -18,12 +18,6 @@ impl FlowMod {
         const STRUCTURE: &str = "ofp_flow_mod";
         let headers = Headers::promised_by(&self.matching)?;
         let command = self.command;
-        refuse_if(
-            command.name().is_none(),
-            STRUCTURE,
-            FlowModFailedCode::BAD_COMMAND,
-            RefusalCause::UnknownCommand(u32::from(command.0)),
-        )?;
         // Only what is deleted can be deleted from all tables at once, and only then
         // something is chosen by where it goes.
         let deletes = matches!(command, FlowModCommand::DELETE | FlowModCommand::DELETE_STRICT);
@@ -33,18 +27,31 @@ impl FlowMod {
             FlowModFailedCode::BAD_TABLE_ID,
             RefusalCause::Table(self.table_id),
         )?;
+        refuse_if(
+            command.name().is_none(),
+            STRUCTURE,
+            FlowModFailedCode::BAD_COMMAND,
+            RefusalCause::UnknownCommand(u32::from(command.0)),
+        )?;
         if deletes {
             chosen_by(STRUCTURE, self.out_port, self.out_group)?;
         }
-        let flags = self.flags.unknown();
-        refuse_if(
-            flags != 0,
-            STRUCTURE,
-            FlowModFailedCode::BAD_FLAGS,
-            RefusalCause::UnknownFlags(u32::from(flags)),
-        )?;
-        instruction::list(&self.instructions, self.table_id, headers)
+        known(STRUCTURE, self.flags)?;
+        // What is deleted from all tables is in none of them.
+        let table = (self.table_id <= TableId::MAX).then_some(self.table_id);
+        instruction::list(&self.instructions, table, headers)
     }
+}
+
+/// Flags that have a meaning.
+fn known(structure: &'static str, flags: FlowModFlags) -> Result<(), Refusal> {
+    let unknown = flags.unknown();
+    refuse_if(
+        unknown != 0,
+        structure,
+        FlowModFailedCode::BAD_FLAGS,
+        RefusalCause::UnknownFlags(u32::from(unknown)),
+    )
 }
 
 /// Rules that are chosen by the port or group they send to.
@@ -75,13 +82,15 @@ impl FlowStatsRequest {
 }
 
 impl FlowStats {
-    /// Whether a switch would take such a rule (section 7.3.5.2).
+    /// Whether its match, its flags and its instructions can be (section 7.3.5.2). Whether they fit
+    /// together was judged when the rule was made.
     ///
     /// # Errors
-    /// As [`FlowMod::validate`].
+    /// What is wrong first, with a code as of [`FlowMod::validate`].
     pub fn validate(&self) -> Result<(), Refusal> {
-        let headers = Headers::promised_by(&self.matching)?;
-        instruction::list(&self.instructions, self.table_id, headers)
+        self.matching.validate()?;
+        known("ofp_flow_stats", self.flags)?;
+        instruction::list(&self.instructions, None, Headers::unknown())
     }
 }
 

@@ -1,7 +1,6 @@
 //! Groups (sections 6.5, 7.3.4.2, 7.3.5.9 and 7.3.5.10).
 
-use super::action::{self, Place};
-use super::headers::Headers;
+use super::action;
 use super::{Refusal, RefusalCause, refuse_if};
 use crate::action::Action;
 use crate::error_msg::GroupModFailedCode;
@@ -33,6 +32,18 @@ impl GroupMod {
             RefusalCause::BucketCount(self.buckets.len()),
         )?;
         refuse_if(
+            self.kind.name().is_none(),
+            STRUCTURE,
+            GroupModFailedCode::BAD_TYPE,
+            RefusalCause::UnknownType(u32::from(self.kind.0)),
+        )?;
+        refuse_if(
+            self.kind == GroupType::INDIRECT && !deletes && self.buckets.len() != 1,
+            STRUCTURE,
+            GroupModFailedCode::INVALID_GROUP,
+            RefusalCause::BucketCount(self.buckets.len()),
+        )?;
+        refuse_if(
             self.command.name().is_none(),
             STRUCTURE,
             GroupModFailedCode::BAD_COMMAND,
@@ -45,21 +56,42 @@ impl GroupMod {
             GroupModFailedCode::INVALID_GROUP,
             RefusalCause::Group(self.group_id),
         )?;
-        if deletes {
-            return known(STRUCTURE, self.kind);
-        }
-        buckets(STRUCTURE, self.kind, self.group_id, &self.buckets)
+        self.buckets.iter().try_for_each(|bucket| self.judge(bucket))
+    }
+
+    /// Whether the bucket fits the group.
+    fn judge(&self, bucket: &Bucket) -> Result<(), Refusal> {
+        const STRUCTURE: &str = "ofp_bucket";
+        refuse_if(
+            bucket.weight != 0 && self.kind != GroupType::SELECT,
+            STRUCTURE,
+            GroupModFailedCode::INVALID_GROUP,
+            RefusalCause::Weight(bucket.weight),
+        )?;
+        refuse_if(
+            self.kind == GroupType::FF && !bucket.watches(),
+            STRUCTURE,
+            GroupModFailedCode::INVALID_GROUP,
+            RefusalCause::NothingWatched,
+        )?;
+        let own = Action::Group(self.group_id);
+        refuse_if(
+            bucket.actions.contains(&own),
+            STRUCTURE,
+            GroupModFailedCode::LOOP,
+            RefusalCause::Loop(self.group_id),
+        )
     }
 }
 
 impl GroupDesc {
-    /// Whether a switch would take such a group (section 7.3.5.10).
+    /// Whether its buckets can be (section 7.3.5.10). Whether they fit the group was judged
+    /// when it was made.
     ///
     /// # Errors
-    /// As [`GroupMod::validate`].
+    /// As [`Bucket::validate`].
     pub fn validate(&self) -> Result<(), Refusal> {
-        self.buckets.iter().try_for_each(Bucket::validate)?;
-        buckets("ofp_group_desc", self.kind, self.group_id, &self.buckets)
+        self.buckets.iter().try_for_each(Bucket::validate)
     }
 }
 
@@ -86,53 +118,12 @@ impl Bucket {
             RefusalCause::Group(group),
         )?;
         // No match says which packets come here.
-        action::list(&self.actions, Place::Entry, &mut Headers::unknown())
+        action::set(&self.actions)
     }
 
     fn watches(&self) -> bool {
         self.watch_port != PortNo::ANY || self.watch_group != GroupId::ANY
     }
-}
-
-fn known(structure: &'static str, kind: GroupType) -> Result<(), Refusal> {
-    refuse_if(
-        kind.name().is_none(),
-        structure,
-        GroupModFailedCode::BAD_TYPE,
-        RefusalCause::UnknownType(u32::from(kind.0)),
-    )
-}
-
-/// Whether these buckets make a group of this type and number.
-fn buckets(structure: &'static str, kind: GroupType, own: GroupId, buckets: &[Bucket]) -> Result<(), Refusal> {
-    known(structure, kind)?;
-    refuse_if(
-        kind == GroupType::INDIRECT && buckets.len() != 1,
-        structure,
-        GroupModFailedCode::INVALID_GROUP,
-        RefusalCause::BucketCount(buckets.len()),
-    )?;
-    for bucket in buckets {
-        refuse_if(
-            bucket.weight != 0 && kind != GroupType::SELECT,
-            structure,
-            GroupModFailedCode::INVALID_GROUP,
-            RefusalCause::Weight(bucket.weight),
-        )?;
-        refuse_if(
-            kind == GroupType::FF && !bucket.watches(),
-            structure,
-            GroupModFailedCode::INVALID_GROUP,
-            RefusalCause::NothingWatched,
-        )?;
-        refuse_if(
-            bucket.actions.iter().any(|action| *action == Action::Group(own)),
-            structure,
-            GroupModFailedCode::LOOP,
-            RefusalCause::Loop(own),
-        )?;
-    }
-    Ok(())
 }
 
 impl GroupStatsRequest {

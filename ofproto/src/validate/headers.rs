@@ -4,9 +4,20 @@
 use super::{Refusal, RefusalCause, refuse_if};
 use crate::action::{Action, ActionType};
 use crate::error_msg::{BadActionCode, BadMatchCode};
+use crate::number::ExperimenterId;
 use crate::ofp_match::Match;
 use crate::oxm::{Oxm, OxmClass, OxmField, VLAN_PRESENT};
 use crate::oxm_table::OxmPrerequisite;
+
+/// What a match is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// To choose packets.
+    Matched,
+    /// To tell what is known of one packet: fields need no others, and one that is not known
+    /// tells nothing.
+    Told,
+}
 
 /// The headers of a packet as far as they are known.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,12 +53,27 @@ impl Headers {
 
     /// Of the packets that a match matches.
     pub(super) fn promised_by(matching: &Match) -> Result<Self, Refusal> {
+        Self::read(matching, Reading::Matched)
+    }
+
+    /// Of one packet of which a match tells.
+    pub(super) fn told_by(matching: &Match) -> Result<Self, Refusal> {
+        Self::read(matching, Reading::Told)
+    }
+
+    fn read(matching: &Match, reading: Reading) -> Result<Self, Refusal> {
         let mut headers = Self::default();
         let mut seen = Seen::default();
         for oxm in matching.iter() {
             let field = oxm.field();
-            oxm.validate()?;
-            let missing = field.row().is_some_and(|row| !headers.have(row.needs));
+            match oxm.validate() {
+                Err(refusal) if reading == Reading::Told && refusal.cause == RefusalCause::UnknownField(field) => {
+                    continue;
+                }
+                other => other?,
+            }
+            let unmet = field.row().is_some_and(|row| !headers.have(row.needs));
+            let missing = unmet && reading == Reading::Matched;
             refuse_if(
                 missing,
                 "ofp_match",
@@ -66,7 +92,7 @@ impl Headers {
     }
 
     /// Whether a prerequisite is met.
-    fn have(&self, needs: OxmPrerequisite) -> bool {
+    pub(super) fn have(&self, needs: OxmPrerequisite) -> bool {
         self.any
             || match needs {
                 OxmPrerequisite::None => true,
@@ -120,6 +146,9 @@ impl Headers {
             Action::PopVlan => OxmPrerequisite::Vlan,
             Action::PopPbb => OxmPrerequisite::EthType(PBB),
             Action::SetField(oxm) => return self.after_set(oxm),
+            Action::CopyField(copy) => return self.hold("ofp_action_copy_field", &copy.fields()),
+            Action::RegMove(copy) => return self.hold("nx_action_reg_move", &copy.fields()),
+            Action::RegLoad(load) => return self.hold("nx_action_reg_load", &[load.dst]),
             _ => OxmPrerequisite::None,
         };
         let code = BadActionCode::MATCH_INCONSISTENT;
@@ -145,9 +174,13 @@ impl Headers {
 
     fn after_set(&mut self, oxm: &Oxm) -> Result<(), Refusal> {
         let field = oxm.field();
-        let missing = field.row().is_some_and(|row| !self.have(row.needs));
+        // A tag is matched to be there or not; it is set only where there is one.
+        let needs = match field {
+            OxmField::VLAN_VID => OxmPrerequisite::Vlan,
+            other => other.row().map_or(OxmPrerequisite::None, |row| row.needs),
+        };
         refuse_if(
-            missing,
+            !self.have(needs),
             structure(ActionType::SET_FIELD),
             BadActionCode::MATCH_INCONSISTENT,
             RefusalCause::FieldNotMatched(field),
@@ -168,14 +201,16 @@ pub(super) fn structure(kind: ActionType) -> &'static str {
     }
 }
 
-/// Which fields were there, by class; those of other classes are not known at all.
+/// Which fields were there, by class and experimenter.
 #[derive(Default)]
 struct Seen {
     basic: u128,
     nxm_0: u128,
     nxm_1: u128,
     packet_regs: u128,
-    experimenter: u128,
+    onf: u128,
+    nicira: u128,
+    nsh: u128,
 }
 
 impl Seen {
@@ -186,7 +221,13 @@ impl Seen {
             OxmClass::NXM_0 => &mut self.nxm_0,
             OxmClass::NXM_1 => &mut self.nxm_1,
             OxmClass::PACKET_REGS => &mut self.packet_regs,
-            _ => &mut self.experimenter,
+            _ => match field.experimenter() {
+                Some(ExperimenterId::ONF) => &mut self.onf,
+                Some(ExperimenterId::NICIRA) => &mut self.nicira,
+                Some(ExperimenterId::NSH) => &mut self.nsh,
+                // Not known, so not taken even once.
+                _ => return false,
+            },
         };
         // Numbers have seven bits, so the shift is always one.
         let bit = 1_u128.checked_shl(u32::from(field.number())).unwrap_or(0);

@@ -30,7 +30,7 @@ impl Instruction {
                     RefusalCause::Table(*next),
                 )
             }
-            Self::WriteActions(actions) => action::set(actions, *headers),
+            Self::WriteActions(actions) => action::set(actions),
             Self::ApplyActions(actions) => action::list(actions, Place::Entry, headers),
             Self::Meter(meter) => refuse_if(
                 !meter.is_standard(),
@@ -53,9 +53,9 @@ impl Instruction {
     }
 }
 
-/// The instructions of a rule of this table on packets with these headers: each type once,
+/// The instructions of a rule of this table, if it is known, on packets with these headers: each type once,
 /// done in the order of section 5.9 whatever the order of the list.
-pub(super) fn list(instructions: &[Instruction], table: TableId, mut headers: Headers) -> Result<(), Refusal> {
+pub(super) fn list(instructions: &[Instruction], table: Option<TableId>, mut headers: Headers) -> Result<(), Refusal> {
     let mut seen = 0_u8;
     for instruction in instructions {
         let kind = instruction.kind();
@@ -78,7 +78,7 @@ pub(super) fn list(instructions: &[Instruction], table: TableId, mut headers: He
         seen |= bit;
     }
     let applies = |instruction: &&Instruction| instruction.kind() == InstructionType::APPLY_ACTIONS;
-    let (table, mut all) = (Some(table), instructions.iter());
+    let mut all = instructions.iter();
     all.clone()
         .filter(applies)
         .try_for_each(|instruction| instruction.judge(table, &mut headers))?;

@@ -15,7 +15,7 @@ impl Message {
         match &self.body {
             Body::Hello(hello) => hello.validate(self.version),
             Body::Experimenter(message) => message.validate(),
-            Body::GetConfigReply(config) | Body::SetConfig(config) => config.validate(),
+            Body::SetConfig(config) => config.validate(),
             Body::PacketIn(packet) => packet.validate(),
             Body::FlowRemoved(rule) => rule.validate(),
             Body::PacketOut(packet) => packet.validate(),
@@ -27,7 +27,7 @@ impl Message {
             Body::MultipartReply(reply) => reply.validate(),
             Body::QueueGetConfigRequest(request) => request.validate(),
             Body::RoleRequest(role) | Body::RoleReply(role) => role.validate(),
-            Body::GetAsyncReply(config) | Body::SetAsync(config) => config.validate(),
+            Body::SetAsync(config) => config.validate(),
             Body::MeterMod(meter) => meter.validate(),
             Body::Unknown { kind, .. } => refuse(
                 "ofp_header",
@@ -41,11 +41,13 @@ impl Message {
             | Body::FeaturesRequest
             | Body::FeaturesReply(_)
             | Body::GetConfigRequest
+            | Body::GetConfigReply(_)
             | Body::PortStatus(_)
             | Body::BarrierRequest
             | Body::BarrierReply
             | Body::QueueGetConfigReply(_)
-            | Body::GetAsyncRequest => Ok(()),
+            | Body::GetAsyncRequest
+            | Body::GetAsyncReply(_) => Ok(()),
         }
     }
 }

@@ -49,12 +49,11 @@ impl MeterMod {
 }
 
 impl MeterConfig {
-    /// Whether a switch would take such a meter (section 7.3.5.13).
+    /// Whether its bands can be (section 7.3.5.13).
     ///
     /// # Errors
-    /// As [`MeterMod::validate`].
+    /// As [`MeterBand::validate`].
     pub fn validate(&self) -> Result<(), Refusal> {
-        flags("ofp_meter_config", self.flags)?;
         self.bands.iter().try_for_each(MeterBand::validate)
     }
 }

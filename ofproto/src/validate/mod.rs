@@ -9,8 +9,9 @@
 //! is called by the decoder.
 //!
 //! The parts that a controller sends and a switch sends back alike (matches, actions,
-//! instructions, buckets, bands) are judged the same in both directions. What only a switch
-//! says of itself (counters, reasons, capabilities) is not judged: nobody refuses it.
+//! instructions, buckets, bands) are judged in both directions, each by itself: what is told
+//! of a rule, a group or a meter that exists was taken once. What only a switch says of
+//! itself (counters, reasons, settings) is not judged: nobody refuses it.
 //!
 //! A `validate` that finds nothing wrong does not allocate, and none panics.
 
@@ -28,6 +29,7 @@ mod multipart;
 mod packet;
 mod port;
 mod queue;
+mod subfield;
 mod switch;
 mod table;
 
@@ -96,6 +98,15 @@ pub enum RefusalCause {
     NotSettable(OxmField),
     /// A mask on a field that is set.
     MaskedSet(OxmField),
+    /// Bits of a field that has no such bits.
+    BitRange {
+        /// The field.
+        field: OxmField,
+        /// The first of them.
+        offset: u16,
+        /// How many.
+        n_bits: u16,
+    },
     /// An action on a header that the match does not promise.
     HeaderNotMatched(ActionType),
     /// A field that is set in a header that the match does not promise.
@@ -128,6 +139,8 @@ pub enum RefusalCause {
     NoPacket,
     /// A role that nobody defined.
     Role(u32),
+    /// A known experimenter's message with a body of another length than it has.
+    BodyLength(usize),
     /// A hello that does not offer version 1.3.
     NoCommonVersion,
 }
@@ -155,6 +168,9 @@ impl fmt::Display for RefusalCause {
             Self::FieldValue(field) => write!(f, "{} cannot have this value", name(field)),
             Self::NotSettable(field) => write!(f, "{} cannot be set", name(field)),
             Self::MaskedSet(field) => write!(f, "{} is set with a mask", name(field)),
+            Self::BitRange { field, offset, n_bits } => {
+                write!(f, "{} has no {n_bits} bits from bit {offset} on", name(field))
+            }
             Self::HeaderNotMatched(action) => write!(f, "the match does not promise what {action} works on"),
             Self::FieldNotMatched(field) => {
                 write!(f, "the match does not promise what {} is set in", name(field))
@@ -173,6 +189,7 @@ impl fmt::Display for RefusalCause {
             Self::Loop(group) => write!(f, "group {group} hands packets to itself"),
             Self::NoPacket => f.write_str("neither a packet nor a buffered one"),
             Self::Role(role) => write!(f, "role {role} is not known"),
+            Self::BodyLength(length) => write!(f, "a body of {length} bytes is not possible"),
             Self::NoCommonVersion => f.write_str("version 1.3 is not offered"),
         }
     }

@@ -17,7 +17,6 @@ impl MultipartRequest {
     pub fn validate(&self) -> Result<(), Refusal> {
         use MultipartRequestBody as B;
         const STRUCTURE: &str = "ofp_multipart_request";
-        flags(STRUCTURE, self.flags.unknown())?;
         match &self.body {
             B::Desc | B::Table | B::GroupDesc | B::GroupFeatures | B::MeterFeatures | B::PortDesc => Ok(()),
             B::Flow(request) | B::Aggregate(request) => request.validate(),
@@ -28,27 +27,32 @@ impl MultipartRequest {
             B::TableFeatures(tables) => tables.iter().try_for_each(TableFeatures::validate),
             B::Experimenter(request) => request.validate(),
             B::Unknown { kind, .. } => unknown(STRUCTURE, *kind),
-        }
+        }?;
+        let flags = self.flags.unknown();
+        refuse_if(
+            flags != 0,
+            STRUCTURE,
+            BadRequestCode::BAD_MULTIPART,
+            RefusalCause::UnknownFlags(u32::from(flags)),
+        )
     }
 }
 
 impl MultipartReply {
-    /// Whether what it tells could be asked for: rules, groups, meters and tables that a
-    /// switch would take (section 7.3.5).
+    /// Whether what it tells can be: of rules, groups, meters and tables the parts that a
+    /// controller could have sent (section 7.3.5).
     ///
     /// # Errors
-    /// What is refused first, with OFPBRC_BAD_MULTIPART or the code of the body.
+    /// What is wrong first, with OFPBRC_BAD_MULTIPART or the code of the part.
     pub fn validate(&self) -> Result<(), Refusal> {
         use MultipartReplyBody as B;
-        const STRUCTURE: &str = "ofp_multipart_reply";
-        flags(STRUCTURE, self.flags.unknown())?;
         match &self.body {
             B::Flow(rules) => rules.iter().try_for_each(FlowStats::validate),
             B::GroupDesc(groups) => groups.iter().try_for_each(GroupDesc::validate),
             B::MeterConfig(meters) => meters.iter().try_for_each(MeterConfig::validate),
             B::TableFeatures(tables) => tables.iter().try_for_each(TableFeatures::validate),
             B::Experimenter(reply) => reply.validate(),
-            B::Unknown { kind, .. } => unknown(STRUCTURE, *kind),
+            B::Unknown { kind, .. } => unknown("ofp_multipart_reply", *kind),
             B::Desc(_)
             | B::Aggregate(_)
             | B::Table(_)
@@ -61,15 +65,6 @@ impl MultipartReply {
             | B::PortDesc(_) => Ok(()),
         }
     }
-}
-
-fn flags(structure: &'static str, unknown: u16) -> Result<(), Refusal> {
-    refuse_if(
-        unknown != 0,
-        structure,
-        BadRequestCode::BAD_MULTIPART,
-        RefusalCause::UnknownFlags(u32::from(unknown)),
-    )
 }
 
 fn unknown(structure: &'static str, kind: MultipartType) -> Result<(), Refusal> {

@@ -33,11 +33,13 @@ impl PacketOut {
 }
 
 impl PacketIn {
-    /// Whether a switch would take what it says of the packet as a match (section 7.4.1).
+    /// Whether what it says of the packet can be (section 7.4.1): each field once, with a
+    /// value that fits. The fields choose nothing, so they need no others, and one that is
+    /// not known is passed over.
     ///
     /// # Errors
-    /// As [`Match::validate`](crate::Match::validate).
+    /// The first field that is wrong, with a code of OFPET_BAD_MATCH.
     pub fn validate(&self) -> Result<(), Refusal> {
-        self.matching.validate()
+        Headers::told_by(&self.matching).map(|_| ())
     }
 }

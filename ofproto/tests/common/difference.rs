@@ -6,17 +6,21 @@ use super::ovs_text::ours;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How one message differs, if it does: Open vSwitch's error, or the facts that are not equal.
-pub fn difference(json: &Value, printed: &str) -> Option<String> {
+/// The name of the error with which Open vSwitch refuses what it prints so, if it does.
+pub fn refused(printed: &str) -> Option<&str> {
     // What an error is about is printed too, and is often cut off: that is not this message.
-    let about = json["type"] == "OFPT_ERROR" && printed.starts_with("OFPT_ERROR");
-    let own = if about {
+    let own = if printed.starts_with("OFPT_ERROR") {
         printed.lines().next().unwrap_or_default()
     } else {
         printed
     };
-    if let Some((_, error)) = own.split_once("***decode error: ") {
-        let error = error.split("***").next().unwrap_or_default();
+    let (_, error) = own.split_once("***decode error: ")?;
+    error.split("***").next()
+}
+
+/// How one message differs, if it does: Open vSwitch's error, or the facts that are not equal.
+pub fn difference(json: &Value, printed: &str) -> Option<String> {
+    if let Some(error) = refused(printed) {
         return Some(format!("refused with {error}\n{json}"));
     }
     let ours = ours(json);
@@ -34,7 +38,7 @@ pub fn difference(json: &Value, printed: &str) -> Option<String> {
 }
 
 /// The names of the vectors that `ovs-differs.md` speaks of.
-fn explained() -> BTreeSet<String> {
+pub fn explained() -> BTreeSet<String> {
     let text = include_str!("../ovs-differs.md");
     let name = |line: &str| Some(line.strip_prefix("* `")?.split_once('`')?.0.to_owned());
     text.lines().filter_map(name).collect()

@@ -28,6 +28,28 @@ fn number(value: &Value) -> u64 {
     }
 }
 
+/// A port's name, of which it prints what stands before the first byte that cannot be printed.
+fn port_name(value: &Value) -> String {
+    let all = name(value);
+    all.chars()
+        .take_while(|letter| letter.is_ascii_graphic() || *letter == ' ')
+        .collect()
+}
+
+/// A name, which ends at the first zero.
+fn name(value: &Value) -> String {
+    let Some(hex) = value["hex"].as_str() else {
+        return text(value);
+    };
+    let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal");
+    let bytes: Vec<u8> = (0..hex.len())
+        .step_by(2)
+        .map(byte)
+        .take_while(|byte| *byte != 0)
+        .collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
@@ -59,7 +81,7 @@ fn renamed(text: &str) -> String {
 }
 
 /// Of errors that several versions have it prints the name of another version.
-fn error_name(name: &str) -> String {
+pub fn error_name(name: &str) -> String {
     let other = match name {
         "OFPBRC_BAD_MULTIPART" => "OFPBRC_BAD_STAT",
         "OFPBRC_BAD_EXPERIMENTER" => "OFPBRC_BAD_VENDOR",
@@ -75,9 +97,11 @@ fn error_name(name: &str) -> String {
     other.to_owned()
 }
 
+/// The flags that have a name: others are not printed.
 fn flags_text(value: &Value, prefix: &str) -> Vec<String> {
     list(value)
         .iter()
+        .filter(|flag| flag.is_string())
         .map(|flag| tail(flag, prefix).to_lowercase())
         .collect()
 }
@@ -91,6 +115,15 @@ fn duration(value: &Value) -> String {
         format!("{sec}.{:03}s", nsec / 1_000_000)
     } else {
         format!("{sec}.{}s", format!("{nsec:09}").trim_end_matches('0'))
+    }
+}
+
+/// How long a port or a queue has been there, if that is known.
+fn or_unknown(value: &Value) -> String {
+    if number(&value["duration_sec"]) == u64::from(u32::MAX) {
+        "?".to_owned()
+    } else {
+        duration(value)
     }
 }
 
@@ -114,24 +147,44 @@ fn match_text(value: &Value) -> String {
         (Some(0x86dd), _) => "ipv6".to_owned(),
         (Some(0x0806), _) => "arp".to_owned(),
         (Some(0x8847), _) => "mpls".to_owned(),
+        (Some(0x8848), _) => "mplsm".to_owned(),
+        (Some(0x8035), _) => "rarp".to_owned(),
         (Some(other), _) => format!("dl_type={other:#06x}"),
         (None, _) => String::new(),
     };
+    if matches!(word.as_str(), "ip" | "ipv6")
+        && let Some(proto) = proto
+    {
+        out.push(format!("nw_proto={proto}"));
+    }
     if !word.is_empty() {
         out.push(word);
     }
     for oxm in fields {
         let name = tail(&oxm["field"], "OFPXMT_OFB_");
         let value = &oxm["value"];
-        let masked = |text: String| match &oxm["mask"] {
-            Value::Null => text,
-            Value::String(mask) if mask.starts_with("0x") => format!("{text}/{:#x}", number(&oxm["mask"])),
-            Value::String(mask) if name.starts_with("IPV4") && mask == "255.255.255.0" => format!("{text}/24"),
-            Value::String(mask) if name.starts_with("IPV4") && mask == "255.0.0.0" => format!("{text}/8"),
-            Value::String(mask) if name.starts_with("IPV6") && mask == "ffff:ffff::" => format!("{text}/32"),
-            mask => format!("{text}/{}", super::ovs_text::text(mask)),
+        let bits = mask_bits(&oxm["mask"]);
+        if bits.as_deref().is_some_and(|bits| bits.iter().all(|byte| *byte == 0)) {
+            // What is masked away is not matched.
+            continue;
+        }
+        let masked = |text: String| match (&oxm["mask"], bits.as_deref().and_then(prefix)) {
+            (Value::Null, _) => text,
+            (_, Some(all)) if bits.as_ref().is_some_and(|bits| bits.len() * 8 == all) => text,
+            (Value::String(mask), _) if mask.starts_with("0x") && mask.len() <= 18 => {
+                format!("{text}/{:#x}", number(&oxm["mask"]))
+            }
+            (_, Some(prefix)) if name.starts_with("IP") || name.ends_with("PA") => format!("{text}/{prefix}"),
+            (mask, _) => format!("{text}/{}", super::ovs_text::text(mask)),
         };
         let wide = || format!("{:#x}", number(value));
+        if let Some(register) = name.strip_prefix("NXM_NX_REG") {
+            out.push(match &oxm["mask"] {
+                Value::Null => format!("reg{register}={:#x}", number(value)),
+                mask => format!("reg{register}={:#x}/{:#x}", number(value), number(mask)),
+            });
+            continue;
+        }
         out.push(match name.as_str() {
             "ETH_TYPE" => continue,
             "IP_PROTO" => continue,
@@ -140,12 +193,8 @@ fn match_text(value: &Value) -> String {
             "TUNNEL_ID" => format!("tun_id={}", masked(wide())),
             "ETH_SRC" => format!("dl_src={}", masked(text(value))),
             "ETH_DST" => format!("dl_dst={}", masked(text(value))),
-            "VLAN_VID" => match (number(value), &oxm["mask"]) {
-                (0, Value::Null) => "vlan_tci=0x0000/0x1fff".to_owned(),
-                (0x1000, Value::Number(_)) => "vlan_tci=0x1000/0x1000".to_owned(),
-                (vid, _) => format!("dl_vlan={}", vid & 0xfff),
-            },
-            "VLAN_PCP" => format!("dl_vlan_pcp={}", number(value)),
+            "VLAN_VID" => vlan_text(oxm, find("OFPXMT_OFB_VLAN_PCP")),
+            "VLAN_PCP" => continue,
             "IP_DSCP" => format!("nw_tos={}", number(value) << 2),
             "IP_ECN" => format!("nw_ecn={}", number(value)),
             "IPV4_SRC" => format!("nw_src={}", masked(text(value))),
@@ -155,6 +204,9 @@ fn match_text(value: &Value) -> String {
             "ICMPV4_TYPE" | "ICMPV6_TYPE" => format!("icmp_type={}", number(value)),
             "ICMPV4_CODE" | "ICMPV6_CODE" => format!("icmp_code={}", number(value)),
             "ARP_OP" => format!("arp_op={}", number(value)),
+            "IPV6_FLABEL" if !oxm["mask"].is_null() => {
+                format!("ipv6_label={:#07x}/{:#07x}", number(value), number(&oxm["mask"]))
+            }
             "IPV6_FLABEL" => format!("ipv6_label={:#07x}", number(value)),
             "IPV6_ND_TARGET" | "IPV6_ND_SLL" | "IPV6_ND_TLL" => {
                 format!("{}={}", name.trim_start_matches("IPV6_").to_lowercase(), text(value))
@@ -163,6 +215,61 @@ fn match_text(value: &Value) -> String {
         });
     }
     sorted(out)
+}
+
+/// The bytes of a mask that is an address or a number of 64 bits.
+fn mask_bits(mask: &Value) -> Option<Vec<u8>> {
+    let text = mask.as_str()?;
+    if text.starts_with("0x") && text.len() > 18 {
+        return None;
+    }
+    if text.starts_with("0x") {
+        return Some(number(mask).to_be_bytes().to_vec());
+    }
+    if let Ok(address) = text.parse::<std::net::IpAddr>() {
+        return Some(match address {
+            std::net::IpAddr::V4(address) => address.octets().to_vec(),
+            std::net::IpAddr::V6(address) => address.octets().to_vec(),
+        });
+    }
+    let mac: ofproto::MacAddr = text.parse().ok()?;
+    Some(mac.0.to_vec())
+}
+
+/// How many ones a mask begins with, if nothing but zeros follows.
+fn prefix(bits: &[u8]) -> Option<usize> {
+    let ones: u32 = bits.iter().map(|byte| byte.count_ones()).sum();
+    let first = bits.iter().position(|byte| *byte != 0xff).unwrap_or(bits.len());
+    let leading = first * 8 + bits.get(first).map_or(0, |byte| byte.leading_ones() as usize);
+    (leading == ones as usize).then_some(leading)
+}
+
+/// The tag of a packet: Open vSwitch has VLAN and priority in one number.
+fn vlan_text(vid: &Value, pcp: Option<&Value>) -> String {
+    const VID: u64 = 0xfff;
+    let pcp = pcp.map(|pcp| number(&pcp["value"]));
+    let mask = if vid["mask"].is_null() {
+        0x1fff
+    } else {
+        number(&vid["mask"]) & 0x1fff
+    };
+    let value = number(&vid["value"]);
+    let whole = |mask: u64| mask & VID == VID || (mask & VID == 0 && pcp.is_some());
+    if value & mask & 0x1000 != 0 && whole(mask) {
+        let id = (mask & VID != 0).then(|| format!("dl_vlan={}", value & VID));
+        let priority = pcp.map(|pcp| format!("dl_vlan_pcp={pcp}"));
+        let both: Vec<String> = [id, priority].into_iter().flatten().collect();
+        return both.join(",");
+    }
+    let (value, mask) = (
+        value | pcp.map_or(0, |pcp| pcp << 13),
+        mask | if pcp.is_some() { 0xe000 } else { 0 },
+    );
+    if mask == 0xffff {
+        format!("vlan_tci={value:#06x}")
+    } else {
+        format!("vlan_tci={value:#06x}/{mask:#06x}")
+    }
 }
 
 /// As a set: Open vSwitch prints fields in an order of its own.
@@ -185,6 +292,9 @@ fn action_text(action: &Value) -> String {
             number => format!("output:{number}"),
         },
         "PUSH_VLAN" => format!("push_vlan:{:#06x}", number(&action["ethertype"])),
+        "PUSH_MPLS" => format!("push_mpls:{:#06x}", number(&action["ethertype"])),
+        "POP_MPLS" => format!("pop_mpls:{:#06x}", number(&action["ethertype"])),
+        "SET_MPLS_TTL" => format!("set_mpls_ttl({})", action["mpls_ttl"]),
         "SET_QUEUE" => format!("set_queue:{}", number(&action["queue_id"])),
         "GROUP" => format!("group:{}", number(&action["group_id"])),
         "SET_NW_TTL" => format!("mod_nw_ttl:{}", action["nw_ttl"]),
@@ -193,10 +303,22 @@ fn action_text(action: &Value) -> String {
             let (field, value) = (&action["field"]["field"], &action["field"]["value"]);
             let name = match tail(field, "OFPXMT_OFB_").as_str() {
                 "TUNNEL_ID" => "tun_id".to_owned(),
+                "IPV4_SRC" => "ip_src".to_owned(),
+                "IPV4_DST" => "ip_dst".to_owned(),
+                "IPV6_ND_TARGET" => "nd_target".to_owned(),
+                "IPV6_ND_SLL" => "nd_sll".to_owned(),
+                "IPV6_ND_TLL" => "nd_tll".to_owned(),
+                "IPV6_FLABEL" => "ipv6_label".to_owned(),
+                "IP_ECN" => "nw_ecn".to_owned(),
+                "ICMPV4_TYPE" => "icmp_type".to_owned(),
+                "ICMPV4_CODE" => "icmp_code".to_owned(),
                 other => other.to_lowercase(),
             };
             let value = match value {
-                Value::String(text) if text.starts_with("0x") => format!("{:#x}", number(value)),
+                Value::String(text) if text.starts_with("0x") => {
+                    let digits = text.trim_start_matches("0x").trim_start_matches('0');
+                    format!("0x{}", if digits.is_empty() { "0" } else { digits })
+                }
                 other => text(other),
             };
             format!("set_field:{value}->{name}")
@@ -205,9 +327,31 @@ fn action_text(action: &Value) -> String {
     }
 }
 
+/// The instructions in the order in which they are done.
+const DONE: [&str; 6] = [
+    "OFPIT_METER",
+    "OFPIT_APPLY_ACTIONS",
+    "OFPIT_CLEAR_ACTIONS",
+    "OFPIT_WRITE_ACTIONS",
+    "OFPIT_WRITE_METADATA",
+    "OFPIT_GOTO_TABLE",
+];
+
+/// Hexadecimal, but 0 without a prefix.
+fn hex(value: u64) -> String {
+    if value == 0 {
+        "0".to_owned()
+    } else {
+        format!("{value:#x}")
+    }
+}
+
 fn instructions_text(instructions: &Value) -> String {
     let mut out = Vec::new();
-    for instruction in list(instructions) {
+    let mut all: Vec<&Value> = list(instructions).iter().collect();
+    // In the order in which they are done.
+    all.sort_by_key(|instruction| DONE.iter().position(|kind| instruction["type"] == *kind));
+    for instruction in all {
         out.push(match tail(&instruction["type"], "OFPIT_").as_str() {
             "METER" => format!("meter:{}", number(&instruction["meter_id"])),
             "APPLY_ACTIONS" if list(&instruction["actions"]).is_empty() => continue,
@@ -218,7 +362,10 @@ fn instructions_text(instructions: &Value) -> String {
             },
             "WRITE_METADATA" => {
                 let (value, mask) = (number(&instruction["metadata"]), number(&instruction["metadata_mask"]));
-                format!("write_metadata:{value:#x}/{mask:#x}")
+                match mask {
+                    u64::MAX => format!("write_metadata:{}", hex(value)),
+                    mask => format!("write_metadata:{}/{}", hex(value), hex(mask)),
+                }
             }
             "GOTO_TABLE" => format!("goto_table:{}", instruction["table_id"]),
             other => other.to_lowercase(),
@@ -231,14 +378,17 @@ fn or_drop(actions: String) -> String {
     if actions.is_empty() { "drop".to_owned() } else { actions }
 }
 
-fn bucket_text(bucket: &Value) -> String {
+fn bucket_text(bucket: &Value, usual: u64) -> String {
     let mut out = String::from("bucket=");
-    // A share of 1 is the usual one.
-    if number(&bucket["weight"]) > 1 {
+    // A share of 1 is the usual one in a group of which each bucket has a share.
+    if number(&bucket["weight"]) != usual {
         out += &format!("weight:{},", bucket["weight"]);
     }
     if port(&bucket["watch_port"]) != "ANY" {
         out += &format!("watch_port:{},", port(&bucket["watch_port"]));
+    }
+    if group_id(&bucket["watch_group"]) != "OFPG_ANY" {
+        out += &format!("watch_group:{},", group_id(&bucket["watch_group"]));
     }
     format!("{out}actions={}", or_drop(actions_text(&bucket["actions"])))
 }
@@ -247,10 +397,13 @@ fn group_text(group: &Value, kind: &str) -> String {
     let mut out = format!(
         "group_id={},type={}",
         group_id(&group["group_id"]),
-        tail(&group[kind], "OFPGT_").to_lowercase()
+        match &group[kind] {
+            Value::String(kind) => kind.trim_start_matches("OFPGT_").to_lowercase(),
+            _ => "unknown".to_owned(),
+        }
     );
     for bucket in list(&group["buckets"]) {
-        out += &format!(",{}", bucket_text(bucket));
+        out += &format!(",{}", bucket_text(bucket, u64::from(group[kind] == "OFPGT_SELECT")));
     }
     out
 }
@@ -283,7 +436,8 @@ fn meter_text(meter: &Value) -> Vec<String> {
 }
 
 fn port_text(value: &Value) -> Vec<String> {
-    let mut out = vec![format!("{}({}):", port(&value["port_no"]), text(&value["name"]))];
+    let name = format!("{}({}):", port(&value["port_no"]), port_name(&value["name"]));
+    let mut out: Vec<String> = name.split_whitespace().map(str::to_owned).collect();
     out.push(format!("addr:{}", text(&value["hw_addr"])));
     out
 }
@@ -314,6 +468,8 @@ pub fn ours(message: &Value) -> Facts {
         "OFPT_ECHO_REQUEST" | "OFPT_ECHO_REPLY" => {
             add("word", format!("{}", text(&message["data"]).len() / 2));
         }
+        // An experimenter's has no code that we know.
+        "OFPT_ERROR" if message["code"].is_null() => {}
         "OFPT_ERROR" => add("word", error_name(&text(&message["code"]))),
         "OFPT_FEATURES_REPLY" => {
             add("word", format!("dpid:{:016x}", number(&message["datapath_id"])));
@@ -354,7 +510,10 @@ pub fn ours(message: &Value) -> Facts {
             add("match", match_text(&message["match"]));
             let reason = tail(&message["reason"], "OFPRR_").to_lowercase();
             add("word", format!("reason={}", reason.trim_end_matches("_timeout")));
-            add("word", format!("table_id={}", message["table_id"]));
+            // All tables are no table here.
+            if message["table_id"] != "OFPTT_ALL" {
+                add("word", format!("table_id={}", message["table_id"]));
+            }
             add("word", format!("duration{}", duration(message)));
             add("word", format!("idle{}", message["idle_timeout"]));
             add("word", format!("pkts{}", number(&message["packet_count"])));
@@ -390,11 +549,11 @@ pub fn ours(message: &Value) -> Facts {
         "OFPT_QUEUE_GET_CONFIG_REQUEST" => add("word", format!("port={}", port(&message["port"]))),
         "OFPT_QUEUE_GET_CONFIG_REPLY" => {
             // It takes the port from the queues, and so prints none when there are none.
-            if !list(&message["queues"]).is_empty() {
+            if !list(&message["queues"]).is_empty() && message["port"] != 0 {
                 add("word", format!("port={}", port(&message["port"])));
             }
             for queue in in_order(&message["queues"], "queue_id") {
-                add("word", format!("{}:", queue["queue_id"]));
+                add("word", format!("{}:", queue_id(&queue["queue_id"])));
             }
         }
         "OFPT_MULTIPART_REQUEST" if multipart == "FLOW" || multipart == "AGGREGATE" => {
@@ -405,6 +564,24 @@ pub fn ours(message: &Value) -> Facts {
         _ => {}
     }
     facts
+}
+
+/// Open vSwitch prints the number of all tables here.
+fn table_id(value: &Value) -> String {
+    if value == "OFPTT_ALL" {
+        u8::MAX.to_string()
+    } else {
+        text(value)
+    }
+}
+
+/// Open vSwitch prints the number of all queues here.
+fn queue_id(value: &Value) -> String {
+    if value == "OFPQ_ALL" {
+        u32::MAX.to_string()
+    } else {
+        text(value)
+    }
 }
 
 fn multipart_name(kind: &str) -> String {
@@ -456,7 +633,7 @@ fn reply(kind: &str, body: &Value, add: &mut impl FnMut(&'static str, String)) {
     match kind {
         "DESC" => {
             for key in ["mfr_desc", "hw_desc", "sw_desc", "serial_num", "dp_desc"] {
-                text(&body[key])
+                name(&body[key])
                     .split_whitespace()
                     .for_each(|word| add("word", word.trim_end_matches(',').to_owned()));
             }
@@ -467,7 +644,7 @@ fn reply(kind: &str, body: &Value, add: &mut impl FnMut(&'static str, String)) {
                 add("actions", instructions_text(&rule["instructions"]));
                 add("word", format!("cookie={:#x}", number(&rule["cookie"])));
                 add("word", format!("duration={}", duration(rule)));
-                add("word", format!("table={}", rule["table_id"]));
+                add("word", format!("table={}", table_id(&rule["table_id"])));
                 add("word", format!("n_packets={}", counter(&rule["packet_count"])));
                 add("word", format!("n_bytes={}", counter(&rule["byte_count"])));
             }
@@ -486,7 +663,7 @@ fn reply(kind: &str, body: &Value, add: &mut impl FnMut(&'static str, String)) {
                     format!("lookup={}", number(&table["lookup_count"])),
                     format!("matched={}", number(&table["matched_count"])),
                 ];
-                add("word", format!("{}:", table["table_id"]));
+                add("word", format!("{}:", table_id(&table["table_id"])));
                 if last.as_ref() != Some(&words) {
                     words.iter().for_each(|word| add("word", word.clone()));
                 }
@@ -513,7 +690,7 @@ fn reply(kind: &str, body: &Value, add: &mut impl FnMut(&'static str, String)) {
                 ] {
                     add("word", format!("{name}={}", counter(&port[key])));
                 }
-                add("word", format!("duration={}", duration(port)));
+                add("word", format!("duration={}", or_unknown(port)));
             }
         }
         "QUEUE" => {
@@ -524,17 +701,16 @@ fn reply(kind: &str, body: &Value, add: &mut impl FnMut(&'static str, String)) {
                 add("word", format!("bytes={}", counter(&queue["tx_bytes"])));
                 add("word", format!("pkts={}", counter(&queue["tx_packets"])));
                 add("word", format!("errors={}", counter(&queue["tx_errors"])));
-                add("word", format!("duration={}", duration(queue)));
+                add("word", format!("duration={}", or_unknown(queue)));
             }
         }
         "GROUP" => {
             for group in list(body) {
-                let mut all = format!(
-                    "group_id={},duration={},ref_count={}",
-                    group_id(&group["group_id"]),
-                    duration(group),
-                    group["ref_count"]
-                );
+                let mut all = format!("group_id={},", group_id(&group["group_id"]));
+                if number(&group["duration_sec"]) != u64::from(u32::MAX) {
+                    all += &format!("duration={},", duration(group));
+                }
+                all += &format!("ref_count={}", group["ref_count"]);
                 all += &format!(
                     ",packet_count={},byte_count={}",
                     number(&group["packet_count"]),
@@ -556,8 +732,8 @@ fn reply(kind: &str, body: &Value, add: &mut impl FnMut(&'static str, String)) {
         }
         "TABLE_FEATURES" => {
             for table in list(body) {
-                add("word", table["table_id"].to_string());
-                add("word", format!("(\"{}\"):", text(&table["name"])));
+                add("word", table_id(&table["table_id"]));
+                add("word", format!("(\"{}\"):", name(&table["name"])));
                 add("word", format!("match={:#x}", number(&table["metadata_match"])));
                 add("word", format!("write={:#x}", number(&table["metadata_write"])));
                 add("word", format!("max_entries={}", table["max_entries"]));
