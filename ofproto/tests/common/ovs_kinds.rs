@@ -142,12 +142,11 @@ kinds! {
             && case.theirs_is(|error| error.starts_with("OFPBAC_BAD_SET") || error.starts_with("OFPBMC"))
     };
     "what a table can do" => |case| {
-        let tables = match case.body() {
+        match case.body() {
             Some(Body::MultipartRequest(request)) => matches!(request.body, MultipartRequestBody::TableFeatures(_)),
             Some(Body::MultipartReply(reply)) => matches!(reply.body, MultipartReplyBody::TableFeatures(_)),
             _ => false,
-        };
-        tables
+        }
     };
 
     // Open vSwitch refuses what we take, or refuses it before what we refuse.
