@@ -1,7 +1,9 @@
 //! Step "start": every switch is connected to both regions, every link is up, and its round trip is measured right.
 
-use anyhow::{Result, ensure};
-use serde_json::json;
+use std::fmt;
+
+use anyhow::{Result, anyhow, ensure};
+use serde_json::{Value, json};
 use skerry_bus::LinkId;
 use skerry_bus::service::LinkStatus;
 
@@ -9,7 +11,7 @@ use super::bus::median_ms;
 use super::world::{REGIONS, link_name};
 use super::{Summary, World, say};
 use crate::ring::{LINKS, SWITCHES};
-use crate::wait;
+use crate::{interrupt, wait};
 
 /// Round trips that are measured of each link.
 const SAMPLES_MIN: u32 = 30;
@@ -59,40 +61,17 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
     })?;
     // What was measured while the links came up is not of interest.
     world.bus.forget_latencies();
-    let mut rows = Vec::new();
-    let mut wrong = Vec::new();
+    let (mut rows, mut wrong) = (Vec::new(), Vec::new());
     for link in links {
-        let id: LinkId = link.link_id;
-        let measured = wait::until(
-            &format!("{SAMPLES_MIN} round trips of link {id}"),
-            2 * wait::DEADLINE,
-            || {
-                let measured = world.bus.latencies(id);
-                let samples: u32 = measured.iter().map(|(_, samples)| samples).sum();
-                if samples >= SAMPLES_MIN {
-                    Ok(measured)
-                } else {
-                    Err(format!("{samples}"))
-                }
-            },
-        )?;
-        let (measured_ms, samples) = median_ms(&measured)?;
-        let name = link_name(id.a().switch, id.b().switch);
-        let injected_ms = name.map_or(0.0, |name| {
-            world.delays[name].iter().map(|d| d.as_secs_f64() * 1e3).sum::<f64>()
-        });
+        let row = round_trip(world, link.link_id)?;
         say(&format!(
-            "link {id}: {injected_ms:.2} ms injected, {measured_ms:.2} ms measured ({samples} samples)"
+            "link {}: {:.2} ms injected, {:.2} ms measured ({} samples)",
+            row.id, row.injected_ms, row.measured_ms, row.samples
         ));
-        if (measured_ms - injected_ms).abs() > injected_ms * 0.1 + 0.3 {
-            wrong.push(format!(
-                "{id}: {measured_ms:.3} ms measured, {injected_ms:.3} ms injected"
-            ));
+        if !row.right() {
+            wrong.push(row.to_string());
         }
-        let round = |ms: f64| (ms * 1e3).round() / 1e3;
-        rows.push(json!({
-            "id": id, "injected_ms": round(injected_ms), "measured_ms": round(measured_ms), "samples": samples,
-        }));
+        rows.push(row.to_json());
     }
     summary.set("links", json!(rows));
     ensure!(
@@ -120,4 +99,87 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
     })?;
     world.before = world.ring.dump()?;
     Ok(())
+}
+
+/// A link's round trip as it was set and as Skerry measured it.
+struct RoundTrip {
+    id: LinkId,
+    injected_ms: f64,
+    measured_ms: f64,
+    samples: u32,
+}
+
+/// Measures until the newest [`SAMPLES_MIN`] round trips are right, or tells the newest there are at the deadline: a machine
+/// that has other work for some seconds delays packets really, a measurement that is wrong stays wrong.
+fn round_trip(world: &World, id: LinkId) -> Result<RoundTrip> {
+    let injected = link_name(id.a().switch, id.b().switch).map(|name| &world.delays[name]);
+    let injected_ms = injected.map_or(0.0, |both| both.iter().map(|d| d.as_secs_f64() * 1e3).sum());
+    let mut last = None;
+    let what = format!("{SAMPLES_MIN} round trips of link {id}");
+    let waited = wait::until(&what, 2 * wait::DEADLINE, || {
+        let measured = world.bus.latencies(id);
+        let newest = newest(&measured, SAMPLES_MIN).ok_or_else(|| format!("{measured:?}"))?;
+        let (measured_ms, samples) = median_ms(newest).map_err(|e| format!("{e:#}"))?;
+        let row = last.insert(RoundTrip {
+            id,
+            injected_ms,
+            measured_ms,
+            samples,
+        });
+        if row.right() { Ok(()) } else { Err(row.to_string()) }
+    });
+    match last {
+        Some(row) if !interrupt::seen() => Ok(row),
+        _ => Err(waited.err().unwrap_or_else(|| anyhow!("{what}: nothing was measured"))),
+    }
+}
+
+/// The newest measurements that make up at least so many samples.
+fn newest(measured: &[(u64, u32)], least: u32) -> Option<&[(u64, u32)]> {
+    let mut samples = 0;
+    let from = measured.iter().rposition(|(_, more)| {
+        samples += more;
+        samples >= least
+    })?;
+    measured.get(from..)
+}
+
+impl RoundTrip {
+    fn right(&self) -> bool {
+        (self.measured_ms - self.injected_ms).abs() <= self.injected_ms * 0.1 + 0.3
+    }
+
+    fn to_json(&self) -> Value {
+        let round = |ms: f64| (ms * 1e3).round() / 1e3;
+        json!({
+            "id": self.id, "injected_ms": round(self.injected_ms), "measured_ms": round(self.measured_ms),
+            "samples": self.samples,
+        })
+    }
+}
+
+impl fmt::Display for RoundTrip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RoundTrip {
+            id,
+            injected_ms,
+            measured_ms,
+            ..
+        } = self;
+        write!(f, "{id}: {measured_ms:.3} ms measured, {injected_ms:.3} ms injected")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::newest;
+
+    #[test]
+    fn the_newest_measurements_are_those_that_make_up_enough_samples() {
+        let measured = [(1, 10), (2, 10), (3, 15), (4, 10)];
+        assert_eq!(newest(&measured, 46), None, "there are 45");
+        assert_eq!(newest(&measured, 45), Some(&measured[..]));
+        assert_eq!(newest(&measured, 25), Some(&measured[2..]));
+        assert_eq!(newest(&measured, 26), Some(&measured[1..]));
+    }
 }
