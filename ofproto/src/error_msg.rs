@@ -1,13 +1,15 @@
 //! OFPT_ERROR (section 7.4.4, `struct ofp_error_msg`) and all its types and codes.
 
 use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
+use crate::header::VERSION_1_4;
 use crate::number::ExperimenterId;
 use crate::wire::{Reader, Wire, Writer};
 use bytes::Bytes;
 use core::fmt;
 
 code_point! {
-    /// What kind of error (section 7.4.4, `enum ofp_error_type`).
+    /// What kind of error (section 7.4.4, `enum ofp_error_type`). BUNDLE_FAILED is of OpenFlow 1.4; in 1.3
+    /// its codes are the ONF's as an experimenter, see [`ErrorMsg::bundle_failed`].
     ErrorType(u16), "OFPET_" {
         HELLO_FAILED = 0,
         BAD_REQUEST = 1,
@@ -23,6 +25,7 @@ code_point! {
         ROLE_REQUEST_FAILED = 11,
         METER_MOD_FAILED = 12,
         TABLE_FEATURES_FAILED = 13,
+        BUNDLE_FAILED = 17,
         EXPERIMENTER = 0xffff,
     }
 }
@@ -129,6 +132,20 @@ code_point! {
     }
 }
 
+code_point! {
+    /// Codes of OFPET_BUNDLE_FAILED (`enum ofp_bundle_failed_code` of OpenFlow 1.4).
+    BundleFailedCode(u16), "OFPBFC_" {
+        UNKNOWN = 0, EPERM = 1, BAD_ID = 2, BUNDLE_EXIST = 3, BUNDLE_CLOSED = 4,
+        OUT_OF_BUNDLES = 5, BAD_TYPE = 6, BAD_FLAGS = 7, MSG_BAD_LEN = 8, MSG_BAD_XID = 9,
+        MSG_UNSUP = 10, MSG_CONFLICT = 11, MSG_TOO_MANY = 12, MSG_FAILED = 13, TIMEOUT = 14,
+        BUNDLE_IN_PROGRESS = 15,
+    }
+}
+
+/// In OpenFlow 1.3 the first of these codes has this number among the ONF's error types
+/// (EXT-230), and the others follow.
+const BUNDLE_FAILED_EXP_TYPE: u16 = 2300;
+
 macro_rules! codes {
     ($($kind:ident => $codes:ident,)*) => {
         impl ErrorType {
@@ -166,6 +183,7 @@ codes! {
     ROLE_REQUEST_FAILED => RoleRequestFailedCode,
     METER_MOD_FAILED => MeterModFailedCode,
     TABLE_FEATURES_FAILED => TableFeaturesFailedCode,
+    BUNDLE_FAILED => BundleFailedCode,
 }
 
 /// OFPT_ERROR: a request could not be done (section 7.4.4).
@@ -196,9 +214,40 @@ impl ErrorMsg {
             .map(|id| ExperimenterId(u32::from_be_bytes(*id)))
     }
 
-    /// The name of the code, if it has one.
+    /// The name of the code, if it has one. The codes of bundles have one in OpenFlow 1.3 too.
     pub fn code_name(&self) -> Option<&'static str> {
-        self.kind.code_name(self.code)
+        match self.bundle_failed() {
+            Some(code) => code.name(),
+            None => self.kind.code_name(self.code),
+        }
+    }
+
+    /// What is wrong with a bundle, if this is about one: OFPET_BUNDLE_FAILED of OpenFlow
+    /// 1.4, or the error of the ONF that stands for it in 1.3.
+    pub fn bundle_failed(&self) -> Option<BundleFailedCode> {
+        let code = match self.kind {
+            ErrorType::BUNDLE_FAILED => Some(self.code),
+            _ if self.experimenter() == Some(ExperimenterId::ONF) => self.code.checked_sub(BUNDLE_FAILED_EXP_TYPE),
+            _ => None,
+        };
+        code.map(BundleFailedCode).filter(|code| code.name().is_some())
+    }
+
+    /// Says in this version of the protocol what is wrong with a bundle. `about` is the
+    /// beginning of the message that is refused.
+    pub fn of_bundle(version: u8, code: BundleFailedCode, about: &[u8]) -> Self {
+        if version >= VERSION_1_4 {
+            return Self {
+                kind: ErrorType::BUNDLE_FAILED,
+                code: code.0,
+                data: Bytes::copy_from_slice(about),
+            };
+        }
+        Self {
+            kind: ErrorType::EXPERIMENTER,
+            code: BUNDLE_FAILED_EXP_TYPE.saturating_add(code.0),
+            data: [&ExperimenterId::ONF.0.to_be_bytes(), about].concat().into(),
+        }
     }
 }
 

@@ -3,11 +3,14 @@
 /// OpenFlow 1.3 on the wire (section 7.1.1).
 pub const VERSION_1_3: u8 = 0x04;
 
+/// OpenFlow 1.4 on the wire, of which only the messages of bundles are read.
+pub const VERSION_1_4: u8 = 0x05;
+
 /// Bytes of the header (section 7.1.1).
 pub const HEADER_LEN: usize = 8;
 
 code_point! {
-    /// What a message is (section 7.1.1, `enum ofp_type`).
+    /// What a message is (section 7.1.1, `enum ofp_type`); the last two only in OpenFlow 1.4.
     MessageType(u8), "OFPT_" {
         HELLO = 0,
         ERROR = 1,
@@ -39,6 +42,24 @@ code_point! {
         GET_ASYNC_REPLY = 27,
         SET_ASYNC = 28,
         METER_MOD = 29,
+        BUNDLE_CONTROL = 33,
+        BUNDLE_ADD_MESSAGE = 34,
+    }
+}
+
+impl MessageType {
+    /// Whether messages of this type are read in this version. Hello and error are in all
+    /// versions, because they are what two sides use before they agree on one.
+    #[inline]
+    pub(crate) fn is_read_in(self, version: u8) -> bool {
+        match version {
+            VERSION_1_3 => self <= Self::METER_MOD,
+            VERSION_1_4 => matches!(
+                self,
+                Self::HELLO | Self::ERROR | Self::BUNDLE_CONTROL | Self::BUNDLE_ADD_MESSAGE
+            ),
+            _ => matches!(self, Self::HELLO | Self::ERROR),
+        }
     }
 }
 

@@ -202,6 +202,7 @@ mod code_point;
 mod structure;
 
 mod action;
+mod bundle;
 mod display;
 mod error;
 mod error_msg;
@@ -244,11 +245,12 @@ mod writer;
 mod readme {}
 
 pub use action::{Action, ActionType};
+pub use bundle::{BundleAdd, BundleControl, BundleCtrlType, BundleFlags, BundleProp, BundlePropType};
 pub use display::LINE_MAX;
 pub use error::{DecodeCause, DecodeError, EncodeCause, EncodeError, Malformed};
 pub use error_msg::{
-    BadActionCode, BadInstructionCode, BadMatchCode, BadRequestCode, ErrorMsg, ErrorType, FlowModFailedCode,
-    GroupModFailedCode, HelloFailedCode, MeterModFailedCode, PortModFailedCode, QueueOpFailedCode,
+    BadActionCode, BadInstructionCode, BadMatchCode, BadRequestCode, BundleFailedCode, ErrorMsg, ErrorType,
+    FlowModFailedCode, GroupModFailedCode, HelloFailedCode, MeterModFailedCode, PortModFailedCode, QueueOpFailedCode,
     RoleRequestFailedCode, SwitchConfigFailedCode, TableFeaturesFailedCode, TableModFailedCode,
 };
 pub use experimenter::{Experimenter, RoleReason, RoleStatus};
@@ -260,7 +262,7 @@ pub use group::{
     ActionTypes, Bucket, BucketCounter, GroupCapabilities, GroupDesc, GroupFeatures, GroupMod, GroupModCommand,
     GroupStats, GroupStatsRequest, GroupType, GroupTypes,
 };
-pub use header::{HEADER_LEN, Header, MessageType, VERSION_1_3};
+pub use header::{HEADER_LEN, Header, MessageType, VERSION_1_3, VERSION_1_4};
 pub use hello::{Hello, HelloElement, HelloElementType};
 pub use instruction::{Instruction, InstructionType};
 pub use message::{Body, Message};

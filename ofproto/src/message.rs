@@ -1,16 +1,18 @@
 //! A whole message: header and body.
 
+use crate::bundle::{BundleAdd, BundleControl};
 use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
 use crate::error_msg::ErrorMsg;
 use crate::experimenter::Experimenter;
 use crate::flow::{FlowMod, FlowRemoved};
 use crate::group::GroupMod;
-use crate::header::{HEADER_LEN, Header, MessageType, VERSION_1_3};
+use crate::header::{HEADER_LEN, Header, MessageType, VERSION_1_3, VERSION_1_4};
 use crate::hello::Hello;
 #[cfg(feature = "json")]
-use crate::json::{Fields, JsonError, JsonFields};
+use crate::json::{Fields, Json, JsonError, JsonFields};
 use crate::meter::MeterMod;
 use crate::multipart::{MultipartReply, MultipartRequest};
+use crate::number::ExperimenterId;
 use crate::packet::{PacketIn, PacketOut};
 use crate::port::{PortMod, PortStatus};
 use crate::queue::{QueueGetConfigReply, QueueGetConfigRequest};
@@ -25,8 +27,9 @@ use serde_json::{Map, Value};
 /// One message (section 7.1.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Protocol version: 4, except that hello and error exist in every version,
-    /// because they are what two sides use before they agree on one.
+    /// Protocol version: 4, except that hello and error exist in every version, because
+    /// they are what two sides use before they agree on one, and that the messages of
+    /// bundles may be those of OpenFlow 1.4 (5).
     pub version: u8,
     /// Transaction id: a reply has that of its request.
     pub xid: u32,
@@ -42,6 +45,12 @@ macro_rules! bodies {
         pub enum Body {
             /// The versions the sender speaks.
             Hello(Hello),
+            /// Defined elsewhere.
+            Experimenter(Experimenter),
+            /// Do this with a bundle, or it was done.
+            BundleControl(BundleControl),
+            /// Add a message to a bundle.
+            BundleAdd(BundleAdd),
             $($(#[$doc])* $variant $(($ty))?,)*
             /// Not in the specification; its bytes are kept.
             Unknown {
@@ -53,10 +62,14 @@ macro_rules! bodies {
         }
 
         impl Body {
-            /// What the message is.
+            /// What the message is. Those of bundles are what they are in OpenFlow 1.4; in
+            /// 1.3 they go in OFPT_EXPERIMENTER, as [`Message::kind`] says.
             pub fn kind(&self) -> MessageType {
                 match self {
                     Self::Hello(_) => MessageType::HELLO,
+                    Self::Experimenter(_) => MessageType::EXPERIMENTER,
+                    Self::BundleControl(_) => MessageType::BUNDLE_CONTROL,
+                    Self::BundleAdd(_) => MessageType::BUNDLE_ADD_MESSAGE,
                     $(bodies!(@pattern $variant $($ty)?) => MessageType::$kind,)*
                     Self::Unknown { kind, .. } => *kind,
                 }
@@ -73,6 +86,10 @@ macro_rules! bodies {
                         r.finish()?;
                         Ok(Message::of(header, Self::Hello(hello)))
                     }
+                    MessageType::EXPERIMENTER => Self::read_extension(header, r),
+                    MessageType::BUNDLE_CONTROL | MessageType::BUNDLE_ADD_MESSAGE if header.version == VERSION_1_4 => {
+                        Self::read_extension(header, r)
+                    }
                     $(MessageType::$kind => bodies!(@read header r $variant $($ty)?),)*
                     kind => {
                         let body = r.remaining()?;
@@ -85,9 +102,24 @@ macro_rules! bodies {
             fn write(&self, version: u8, w: &mut Writer<'_>) -> Result<(), EncodeError> {
                 match self {
                     Self::Hello(hello) => hello.write(version, w),
+                    Self::Experimenter(message) => {
+                        if known_experimenter(message.experimenter, message.exp_type) {
+                            let cause = EncodeCause::KnownKind(message.exp_type);
+                            return Err(EncodeError { structure: EXPERIMENTER, cause });
+                        }
+                        message.write(w)
+                    }
+                    Self::BundleControl(control) => {
+                        write_onf(version, BundleControl::EXP_TYPE, w)?;
+                        control.write(w)
+                    }
+                    Self::BundleAdd(add) => {
+                        write_onf(version, BundleAdd::EXP_TYPE, w)?;
+                        add.write(w)
+                    }
                     $(bodies!(@bind body $variant $($ty)?) => bodies!(@write w body $($ty)?),)*
                     Self::Unknown { kind, body } => {
-                        if kind.name().is_some() {
+                        if kind.is_read_in(version) {
                             let cause = EncodeCause::KnownKind(u32::from(kind.0));
                             return Err(EncodeError { structure: STRUCTURE, cause });
                         }
@@ -98,18 +130,38 @@ macro_rules! bodies {
             }
 
             #[cfg(feature = "json")]
-            pub(crate) fn put_json(&self, map: &mut Map<String, Value>) {
+            pub(crate) fn put_json(&self, version: u8, map: &mut Map<String, Value>) {
                 match self {
                     Self::Hello(hello) => hello.put(map),
+                    Self::Experimenter(message) => message.put(map),
+                    Self::BundleControl(control) => {
+                        put_onf(version, BundleControl::EXP_TYPE, map);
+                        control.put(map);
+                    }
+                    Self::BundleAdd(add) => {
+                        put_onf(version, BundleAdd::EXP_TYPE, map);
+                        add.put(map);
+                    }
                     $(bodies!(@bind body $variant $($ty)?) => bodies!(@put map body $($ty)?),)*
                     Self::Unknown { body, .. } => body.put(map),
                 }
             }
 
             #[cfg(feature = "json")]
-            pub(crate) fn take_json(kind: MessageType, fields: &mut Fields<'_>) -> Result<Self, JsonError> {
+            pub(crate) fn take_json(
+                version: u8,
+                kind: MessageType,
+                fields: &mut Fields<'_>,
+            ) -> Result<Self, JsonError> {
                 Ok(match kind {
                     MessageType::HELLO => Self::Hello(JsonFields::take(fields)?),
+                    MessageType::EXPERIMENTER => return Self::take_experimenter(fields),
+                    MessageType::BUNDLE_CONTROL if version == VERSION_1_4 => {
+                        Self::BundleControl(JsonFields::take(fields)?)
+                    }
+                    MessageType::BUNDLE_ADD_MESSAGE if version == VERSION_1_4 => {
+                        Self::BundleAdd(JsonFields::take(fields)?)
+                    }
                     $(MessageType::$kind => bodies!(@take fields $variant $($ty)?),)*
                     kind => Self::Unknown { kind, body: JsonFields::take(fields)? },
                 })
@@ -142,8 +194,6 @@ bodies! {
     ECHO_REQUEST EchoRequest(Bytes),
     /// I am, with the bytes of the question.
     ECHO_REPLY EchoReply(Bytes),
-    /// Defined elsewhere.
-    EXPERIMENTER Experimenter(Experimenter),
     /// Who are you?
     FEATURES_REQUEST FeaturesRequest,
     /// Who the switch is.
@@ -198,6 +248,79 @@ bodies! {
 
 const STRUCTURE: &str = "ofp_header";
 
+const EXPERIMENTER: &str = "ofp_experimenter_header";
+
+/// Whether this message of an experimenter is one with a body of its own.
+fn known_experimenter(experimenter: ExperimenterId, exp_type: u32) -> bool {
+    experimenter == ExperimenterId::ONF && matches!(exp_type, BundleControl::EXP_TYPE | BundleAdd::EXP_TYPE)
+}
+
+/// In OpenFlow 1.3, the header of an experimenter's message in front of one of the ONF's.
+fn write_onf(version: u8, exp_type: u32, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+    if version == VERSION_1_3 {
+        ExperimenterId::ONF.write(w)?;
+        w.u32(exp_type);
+    }
+    Ok(())
+}
+
+/// The same as JSON.
+#[cfg(feature = "json")]
+fn put_onf(version: u8, exp_type: u32, map: &mut Map<String, Value>) {
+    if version == VERSION_1_3 {
+        map.insert("experimenter".into(), ExperimenterId::ONF.to_json());
+        map.insert("exp_type".into(), exp_type.to_json());
+    }
+}
+
+impl Body {
+    /// Reads what is defined elsewhere: the message of an experimenter, or of OpenFlow 1.4.
+    #[cold]
+    fn read_extension(header: Header, r: &mut Reader<'_>) -> Result<Message, DecodeError> {
+        let body = match header.kind {
+            MessageType::BUNDLE_CONTROL => Self::BundleControl(BundleControl::read(r)?),
+            MessageType::BUNDLE_ADD_MESSAGE => Self::BundleAdd(BundleAdd::read(r)?),
+            _ => Self::read_experimenter(r)?,
+        };
+        r.finish()?;
+        Ok(Message::of(header, body))
+    }
+
+    fn read_experimenter(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let outer = r.enter(EXPERIMENTER);
+        let (experimenter, exp_type) = (ExperimenterId::read(r)?, r.u32()?);
+        let body = match exp_type {
+            BundleControl::EXP_TYPE if experimenter == ExperimenterId::ONF => {
+                Self::BundleControl(BundleControl::read(r)?)
+            }
+            BundleAdd::EXP_TYPE if experimenter == ExperimenterId::ONF => Self::BundleAdd(BundleAdd::read(r)?),
+            _ => Self::Experimenter(Experimenter {
+                experimenter,
+                exp_type,
+                data: r.remaining()?,
+            }),
+        };
+        r.leave(outer);
+        Ok(body)
+    }
+
+    #[cfg(feature = "json")]
+    fn take_experimenter(fields: &mut Fields<'_>) -> Result<Self, JsonError> {
+        let (experimenter, exp_type) = (fields.take("experimenter")?, fields.take("exp_type")?);
+        Ok(match exp_type {
+            BundleControl::EXP_TYPE if experimenter == ExperimenterId::ONF => {
+                Self::BundleControl(JsonFields::take(fields)?)
+            }
+            BundleAdd::EXP_TYPE if experimenter == ExperimenterId::ONF => Self::BundleAdd(JsonFields::take(fields)?),
+            _ => Self::Experimenter(Experimenter {
+                experimenter,
+                exp_type,
+                data: fields.take("data")?,
+            }),
+        })
+    }
+}
+
 /// Room for a message whose payload has `payload` bytes: most take less. What takes
 /// more is measured and written again.
 const fn room(payload: usize) -> usize {
@@ -216,6 +339,7 @@ impl Body {
             Self::PacketIn(packet) => room(packet.data.len()),
             Self::PacketOut(packet) => room(packet.data.len()),
             Self::Experimenter(message) => room(message.data.len()),
+            Self::BundleAdd(add) => room(add.message.len()),
             Self::Error(error) => room(error.data.len()),
             Self::GroupMod(change) => change
                 .buckets
@@ -226,11 +350,6 @@ impl Body {
             _ => room(0),
         }
     }
-}
-
-/// Whether a message of this kind may have another version than 1.3.
-fn any_version(kind: MessageType) -> bool {
-    matches!(kind, MessageType::HELLO | MessageType::ERROR)
 }
 
 impl Message {
@@ -253,15 +372,20 @@ impl Message {
     }
 
     /// What the message is.
+    #[inline]
     pub fn kind(&self) -> MessageType {
-        self.body.kind()
+        match &self.body {
+            Body::BundleControl(_) | Body::BundleAdd(_) if self.version == VERSION_1_3 => MessageType::EXPERIMENTER,
+            body => body.kind(),
+        }
     }
 
     /// Reads exactly one whole frame. Payloads are slices of it.
     ///
     /// # Errors
     /// Every byte too few or too many, every length that lies, and every version but
-    /// 1.3 (for hello and error: none), with the structure and the place.
+    /// 1.3 (for hello and error: none; for the messages of bundles: also 1.4), with the
+    /// structure and the place.
     #[inline]
     pub fn decode(frame: &Bytes) -> Result<Self, DecodeError> {
         let mut r = Reader::new(frame, STRUCTURE);
@@ -288,7 +412,7 @@ impl Message {
             let left = frame.len().saturating_sub(said);
             return Err(r.error_at(said, DecodeCause::Trailing { left }));
         }
-        if header.version != VERSION_1_3 && !any_version(header.kind) {
+        if header.version != VERSION_1_3 && !header.kind.is_read_in(header.version) {
             return Err(r.error(DecodeCause::Version(header.version)));
         }
         r.skip(HEADER_LEN)?;
@@ -307,7 +431,7 @@ impl Message {
     #[inline]
     fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         let kind = self.kind();
-        if self.version != VERSION_1_3 && !any_version(kind) {
+        if self.version != VERSION_1_3 && !kind.is_read_in(self.version) {
             return Err(EncodeError {
                 structure: STRUCTURE,
                 cause: EncodeCause::Version(self.version),

@@ -22,7 +22,7 @@ use common::ovs_kinds::KINDS;
 use common::trials::Test;
 use common::{seed, trials, valid_message, vectors};
 use ofproto::json::to_json;
-use ofproto::{Body, ErrorMsg, ErrorType, Message};
+use ofproto::{Body, BundleFailedCode, ErrorMsg, ErrorType, Message, VERSION_1_3, VERSION_1_4};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
@@ -161,11 +161,20 @@ fn every_error_has_the_same_name_to_open_vswitch() {
         .flat_map(|(kind, _)| (0..100).map(|code| (*kind, code)))
         .filter(|(kind, code)| named(kind, code))
         .collect();
-    assert_eq!(all.len(), 111, "the codes of section 7.4.4");
-    let messages: Vec<Message> = (1..)
+    assert_eq!(all.len(), 111 + 16, "the codes of section 7.4.4 and those of bundles");
+    let mut messages: Vec<Message> = (1..)
         .zip(&all)
         .map(|(xid, (kind, code))| Message::new(xid, error(*kind, *code)))
         .collect();
+    for message in &mut messages {
+        if matches!(&message.body, Body::Error(error) if error.kind == ErrorType::BUNDLE_FAILED) {
+            message.version = VERSION_1_4;
+        }
+    }
+    messages.extend((1_000..).zip(BundleFailedCode::NAMES).map(|(xid, (code, _))| {
+        let error = ErrorMsg::of_bundle(VERSION_1_3, *code, &[]);
+        Message::new(xid, Body::Error(error))
+    }));
     let printed = print(&folder("ovs_oracle_errors"), &messages);
     for (message, printed) in messages.iter().zip(&printed) {
         assert_eq!(difference(&to_json(message), printed), None);

@@ -32,6 +32,14 @@ const WITHOUT: &[(&str, &[&str])] = &[
     (
         "extensions: OpenFlow 1.4, the ONF, Nicira",
         &[
+            "VERSION_1_4",
+            "BundleAdd",
+            "BundleControl",
+            "BundleCtrlType",
+            "BundleFailedCode",
+            "BundleFlags",
+            "BundleProp",
+            "BundlePropType",
             "RoleReason",
             "RoleStatus",
             "NiciraActionType",

@@ -18,6 +18,7 @@
 //! type does not compile until it has a text.
 
 mod action;
+mod bundle;
 mod flow;
 mod group;
 mod line;
@@ -78,6 +79,8 @@ impl Display for Rest<'_> {
             Body::Error(error) => switch::error(f, error),
             Body::EchoRequest(data) | Body::EchoReply(data) => switch::echo(f, data),
             Body::Experimenter(message) => message.fmt(f),
+            Body::BundleControl(control) => control.fmt(f),
+            Body::BundleAdd(add) => add.fmt(f),
             Body::FeaturesReply(features) => features.fmt(f),
             Body::GetConfigReply(config) | Body::SetConfig(config) => config.fmt(f),
             Body::PacketIn(packet) => packet.fmt(f),

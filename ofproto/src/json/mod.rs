@@ -7,8 +7,9 @@
 //!   of its structure beside these three. Names are those of openflow.h without the
 //!   structure's prefix; structures nest as there; lists are in wire order. Lengths and
 //!   padding are left out, because they follow.
-//! * Three structures have a `type` of their own beside the message's. It is called
-//!   `error_type` (OFPT_ERROR), `group_type` (OFPT_GROUP_MOD) and `multipart_type`. What a
+//! * Four structures have a `type` of their own beside the message's. It is called
+//!   `error_type` (OFPT_ERROR), `group_type` (OFPT_GROUP_MOD), `bundle_ctrl_type` and
+//!   `multipart_type`. What a
 //!   multipart message carries stands under `body`: an object, a list, or nothing at all
 //!   when the request has no body.
 //! * Integers are numbers; those of 64 bits are strings, `"0x%016x"`, because many readers
@@ -27,6 +28,11 @@
 //!   one. Nicira's fields and the like have their names too: `{"field": "NXM_NX_REG0", "value": 5}`;
 //!   those of 128 bits are strings, `"0x%032x"`. A field that is not known says its class, and its
 //!   experimenter: `{"class": "OFPXMC_NXM_1", "field": 126, "value": "00000005"}`.
+//! * An action of the ONF or of Nicira whose parts are known has them beside its experimenter:
+//!   `{"type": "OFPAT_EXPERIMENTER", "experimenter": 8992, "subtype": "NXAST_REG_LOAD", "ofs": 0,
+//!   "n_bits": 8, "dst": {"field": "NXM_NX_REG2", "hasmask": false, "length": 4}, "value": ..}`.
+//! * A message that is added to a bundle is an object like any other message, under `message`; one
+//!   that cannot be read, or is an addition itself, is hexadecimal there.
 //! * What a table can do is said by type: `{"type": "OFPTFPT_APPLY_ACTIONS", "action_ids":
 //!   [{"type": "OFPAT_OUTPUT"}, ..]}`, and a field of it `{"field": .., "hasmask": true, "length": 8}`.
 //! * All other bytes (`data`, and what is kept of unknown structures) are hexadecimal.
@@ -54,12 +60,13 @@ macro_rules! json_as_object {
         }
     )*};
 }
+mod bundle;
 mod number;
 mod parts;
 mod table_features;
 
 use crate::error::EncodeError;
-use crate::message::Message;
+use crate::message::{Body, Message};
 use core::fmt;
 use serde_json::{Map, Value};
 
@@ -69,9 +76,14 @@ pub(crate) use number::{hex, unhex};
 pub fn to_json(message: &Message) -> Value {
     let mut map = Map::new();
     map.insert("version".into(), message.version.to_json());
-    map.insert("type".into(), message.kind().to_json());
+    // An unknown type is a number, also where another version has a name for it.
+    let kind = match &message.body {
+        Body::Unknown { kind, .. } => kind.0.to_json(),
+        _ => message.kind().to_json(),
+    };
+    map.insert("type".into(), kind);
     map.insert("xid".into(), message.xid.to_json());
-    message.body.put_json(&mut map);
+    message.body.put_json(message.version, &mut map);
     Value::Object(map)
 }
 
@@ -85,7 +97,7 @@ pub fn from_json(value: &Value) -> Result<Message, JsonError> {
     let version = fields.take("version")?;
     let kind = fields.take("type")?;
     let xid = fields.take("xid")?;
-    let body = crate::message::Body::take_json(kind, &mut fields)?;
+    let body = Body::take_json(version, kind, &mut fields)?;
     fields.finish()?;
     Ok(Message { version, xid, body })
 }
@@ -115,6 +127,8 @@ pub enum JsonCause {
     Length(usize),
     /// The value of a match field does not fit it.
     Oxm(EncodeError),
+    /// The message within another has no form on the wire.
+    Message(EncodeError),
 }
 
 impl fmt::Display for JsonError {
@@ -128,7 +142,7 @@ impl fmt::Display for JsonError {
             JsonCause::Expected(what) => write!(f, "must be {what}"),
             JsonCause::TooLarge(max) => write!(f, "must be at most {max}"),
             JsonCause::Length(length) => write!(f, "must be a list of {length}"),
-            JsonCause::Oxm(error) => error.fmt(f),
+            JsonCause::Oxm(error) | JsonCause::Message(error) => error.fmt(f),
         }
     }
 }
@@ -246,6 +260,7 @@ impl<'v> Fields<'v> {
 pub(crate) fn key(structure: &str, field: &'static str) -> &'static str {
     match (structure, field) {
         ("ofp_group_mod", "kind") => "group_type",
+        ("ofp_bundle_ctrl_msg", "kind") => "bundle_ctrl_type",
         (_, "kind") => "type",
         (_, "matching") => "match",
         _ => field,

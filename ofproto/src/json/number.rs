@@ -3,12 +3,13 @@
 use super::{Fields, Json, JsonCause, JsonError, JsonFields};
 use crate::text::{FixedText, MacAddr};
 use crate::{
-    ActionType, ActionTypes, Capabilities, ConfigFlags, ControllerRole, ErrorType, ExperimenterId, FlowModCommand,
-    FlowModFlags, FlowRemovedReason, FlowRemovedReasons, GroupCapabilities, GroupId, GroupModCommand, GroupType,
-    GroupTypes, HelloElementType, InstructionType, MatchType, MessageType, MeterBandType, MeterBandTypes,
-    MeterCapabilities, MeterFlags, MeterId, MeterModCommand, MultipartReplyFlags, MultipartRequestFlags, MultipartType,
-    NiciraActionType, OxmClass, PacketInReason, PacketInReasons, PortConfig, PortFeatures, PortNo, PortReason,
-    PortReasons, PortState, QueueId, QueuePropType, RoleReason, TableFeaturePropType, TableId,
+    ActionType, ActionTypes, BundleCtrlType, BundleFlags, BundlePropType, Capabilities, ConfigFlags, ControllerRole,
+    ErrorType, ExperimenterId, FlowModCommand, FlowModFlags, FlowRemovedReason, FlowRemovedReasons, GroupCapabilities,
+    GroupId, GroupModCommand, GroupType, GroupTypes, HelloElementType, InstructionType, MatchType, MessageType,
+    MeterBandType, MeterBandTypes, MeterCapabilities, MeterFlags, MeterId, MeterModCommand, MultipartReplyFlags,
+    MultipartRequestFlags, MultipartType, NiciraActionType, OxmClass, PacketInReason, PacketInReasons, PortConfig,
+    PortFeatures, PortNo, PortReason, PortReasons, PortState, QueueId, QueuePropType, RoleReason, TableFeaturePropType,
+    TableId,
 };
 use bytes::Bytes;
 use core::fmt::Write;
@@ -73,6 +74,8 @@ macro_rules! named_numbers {
 }
 named_numbers!(
     ActionType,
+    BundleCtrlType,
+    BundlePropType,
     ControllerRole,
     ErrorType,
     FlowModCommand,
@@ -141,6 +144,7 @@ macro_rules! flags {
 }
 flags!(
     ActionTypes,
+    BundleFlags,
     Capabilities,
     ConfigFlags,
     FlowModFlags,

@@ -34,6 +34,8 @@ impl Message {
                 BadRequestCode::BAD_TYPE,
                 RefusalCause::UnknownType(u32::from(kind.0)),
             ),
+            // Whether the kind, the flags and the message within are fine is not judged yet.
+            Body::BundleControl(_) | Body::BundleAdd(_) => Ok(()),
             // Without values, or with what only a switch says of itself.
             Body::Error(_)
             | Body::EchoRequest(_)

@@ -115,6 +115,7 @@ code_points!(
     QueuePropType,
     MultipartType,
     HelloElementType,
+    BundleCtrlType,
 );
 
 macro_rules! flag_words {
@@ -128,6 +129,7 @@ macro_rules! flag_words {
     )*};
 }
 flag_words!(
+    BundleFlags,
     Capabilities,
     ConfigFlags,
     PortConfig,
@@ -410,6 +412,58 @@ impl Gen for HelloElement {
     }
 }
 
+impl Gen for BundleProp {
+    fn generate(d: &mut Draw<'_>) -> Self {
+        let (experimenter, exp_type, data) = (Gen::generate(d), Gen::generate(d), d.some_bytes(21));
+        match d.one_in(2) {
+            true => Self::Experimenter {
+                experimenter,
+                exp_type,
+                data,
+            },
+            false => Self::Unknown {
+                kind: BundlePropType(d.below(1000) as u16),
+                body: data,
+            },
+        }
+    }
+}
+
+/// How many bundles may stand in each other in what is drawn.
+const NESTED_MAX: usize = 3;
+
+impl Gen for BundleAdd {
+    fn generate(d: &mut Draw<'_>) -> Self {
+        let mut message = Message::new(Gen::generate(d), Body::BarrierRequest);
+        for _ in 0..=d.below(NESTED_MAX) {
+            let kind = d.below(KINDS);
+            message.body = match kind {
+                BUNDLE_ADD => Body::BundleAdd(Self {
+                    bundle_id: Gen::generate(d),
+                    flags: Gen::generate(d),
+                    message: message.to_bytes().expect("what is drawn can be written"),
+                    properties: d.list(2),
+                }),
+                kind => body(kind, d),
+            };
+        }
+        let mut bytes = message.to_bytes().expect("what is drawn can be written").to_vec();
+        // Nothing but the length of what is added is judged.
+        if !d.valid && d.one_in(4) {
+            let at = d.below(bytes.len());
+            if !(2..4).contains(&at) {
+                bytes[at] = d.u8();
+            }
+        }
+        Self {
+            bundle_id: Gen::generate(d),
+            flags: Gen::generate(d),
+            message: bytes.into(),
+            properties: if d.one_in(2) { d.list(3) } else { Vec::new() },
+        }
+    }
+}
+
 impl Gen for OxmId {
     fn generate(d: &mut Draw<'_>) -> Self {
         let oxm = Oxm::generate(d);
@@ -485,6 +539,7 @@ macro_rules! structs {
 
 structs! {
     FieldCopy { n_bits, src_offset, dst_offset, src, dst }
+    BundleControl { bundle_id, kind, flags, properties }
     Experimenter { experimenter, exp_type, data }
     RoleStatus { role, reason, generation_id }
     RoleMsg { role, generation_id }
@@ -598,9 +653,15 @@ impl Gen for MultipartReplyBody {
 }
 
 /// Bodies of a message, without those of unknown type.
-pub const KINDS: usize = 30;
+pub const KINDS: usize = 32;
 
-/// A body of the type with this number.
+/// Those that are types of OpenFlow 1.3.
+const KINDS_1_3: usize = 30;
+
+const BUNDLE_CONTROL: usize = 30;
+const BUNDLE_ADD: usize = 31;
+
+/// A body of the type with this number, and behind those of OpenFlow 1.3 those of bundles.
 pub fn body(kind: usize, d: &mut Draw<'_>) -> Body {
     match kind {
         0 => Body::Hello(Gen::generate(d)),
@@ -633,6 +694,8 @@ pub fn body(kind: usize, d: &mut Draw<'_>) -> Body {
         27 => Body::GetAsyncReply(Gen::generate(d)),
         28 => Body::SetAsync(Gen::generate(d)),
         29 => Body::MeterMod(Gen::generate(d)),
+        BUNDLE_CONTROL => Body::BundleControl(Gen::generate(d)),
+        BUNDLE_ADD => Body::BundleAdd(Gen::generate(d)),
         _ => Body::Unknown {
             kind: MessageType(30 + d.u8() % 200),
             body: Gen::generate(d),
@@ -647,7 +710,7 @@ impl Gen for Message {
         let telling = d.valid && d.one_in(2);
         let kind = match (telling, d.valid) {
             (true, _) => d.pick(&[10, 11, 13, 14, 14, 15, 19, 19, 29]),
-            (false, true) => d.below(KINDS),
+            (false, true) => d.below(KINDS_1_3),
             (false, false) => d.below(KINDS + 1),
         };
         let mut message = Message::new(xid, body(kind, d));
@@ -656,6 +719,9 @@ impl Gen for Message {
         }
         if kind < 2 && !d.valid && d.one_in(2) {
             message.version = d.u8();
+        }
+        if matches!(kind, BUNDLE_CONTROL | BUNDLE_ADD) && d.one_in(2) {
+            message.version = VERSION_1_4;
         }
         if let (0..=3, Body::Hello(hello)) = (message.version, &mut message.body) {
             let old = d.some_bytes(20);

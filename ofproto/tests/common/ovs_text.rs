@@ -80,6 +80,15 @@ fn renamed(text: &str) -> String {
         .replace("slave", "secondary")
 }
 
+/// The name of an error's code; Open vSwitch names those of bundles in 1.3 as in 1.4.
+fn code_of(message: &Value) -> Option<String> {
+    let onf = message["experimenter"] == ofproto::ExperimenterId::ONF.0;
+    match message["exp_type"].as_u64().and_then(|code| code.checked_sub(2300)) {
+        Some(code) if onf => Some(ofproto::BundleFailedCode(code as u16).to_string()),
+        _ => Some(&message["code"]).filter(|code| !code.is_null()).map(text),
+    }
+}
+
 /// Of errors that several versions have it prints the name of another version.
 pub fn error_name(name: &str) -> String {
     let other = match name {
@@ -459,18 +468,35 @@ pub fn ours(message: &Value) -> Facts {
         "OFPT_MULTIPART_REQUEST" => format!("{} request", multipart_name(&multipart)),
         "OFPT_MULTIPART_REPLY" => format!("{} reply", multipart_name(&multipart)),
         "OFPT_EXPERIMENTER" if message["exp_type"] == 2300 => "ONFT_BUNDLE_CONTROL".to_owned(),
+        "OFPT_EXPERIMENTER" if message["exp_type"] == 2301 => "ONFT_BUNDLE_ADD_MESSAGE".to_owned(),
         "OFPT_EXPERIMENTER" => "ONFT_ROLE_STATUS".to_owned(),
         _ => kind.clone(),
     };
     let mut facts: Facts = vec![("type", name), ("xid", format!("{:#x}", number(&message["xid"])))];
     let mut add = |name: &'static str, value: String| facts.push((name, value));
+    if let Some(bundle) = message["bundle_id"].as_u64() {
+        add("word", format!("bundle_id={bundle:#x}"));
+        if !message["bundle_ctrl_type"].is_null() {
+            add(
+                "word",
+                format!("type={}", tail(&message["bundle_ctrl_type"], "OFPBCT_")),
+            );
+        }
+        let flags = flags_text(&message["flags"], "OFPBF_");
+        let (first, rest) = flags
+            .split_first()
+            .map_or(("0", &[][..]), |(first, rest)| (first, rest));
+        add("word", format!("flags={first}"));
+        rest.iter().for_each(|flag| add("word", flag.clone()));
+    }
     match kind.as_str() {
         "OFPT_ECHO_REQUEST" | "OFPT_ECHO_REPLY" => {
             add("word", format!("{}", text(&message["data"]).len() / 2));
         }
         // An experimenter's has no code that we know.
-        "OFPT_ERROR" if message["code"].is_null() => {}
-        "OFPT_ERROR" => add("word", error_name(&text(&message["code"]))),
+        "OFPT_ERROR" => code_of(message)
+            .into_iter()
+            .for_each(|code| add("word", error_name(&code))),
         "OFPT_FEATURES_REPLY" => {
             add("word", format!("dpid:{:016x}", number(&message["datapath_id"])));
             add("word", format!("n_tables:{}", message["n_tables"]));

@@ -282,7 +282,14 @@ impl Switch {
             }
             return;
         }
-        if let Err(refusal) = self.request(conn, xid, message.body) {
+        // Of OpenFlow 1.4 only bundles can be read, and 1.3 was agreed on.
+        let of_1_4 = version != VERSION_1_3 && matches!(message.body, Body::BundleControl(_) | Body::BundleAdd(_));
+        let done = if of_1_4 {
+            Err(Refusal::request(BadRequestCode::BAD_VERSION))
+        } else {
+            self.request(conn, xid, message.body)
+        };
+        if let Err(refusal) = done {
             self.refuse(conn, xid, refusal, frame);
         }
     }
@@ -301,7 +308,9 @@ impl Switch {
             // A second hello says nothing new; errors of a controller are its own business.
             Body::Hello(_) | Body::Error(_) | Body::EchoReply(_) => {}
             Body::EchoRequest(data) => self.send(conn, xid, Body::EchoReply(data)),
-            Body::Experimenter(_) => return bad(BadRequestCode::BAD_EXPERIMENTER),
+            Body::Experimenter(_) | Body::BundleControl(_) | Body::BundleAdd(_) => {
+                return bad(BadRequestCode::BAD_EXPERIMENTER);
+            }
             Body::FeaturesRequest => self.send(conn, xid, Body::FeaturesReply(self.features())),
             Body::GetConfigRequest => {
                 if let Some(config) = self.sessions.get(&conn).map(|session| session.config.clone()) {

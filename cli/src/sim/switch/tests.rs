@@ -459,9 +459,13 @@ fn what_the_simulator_cannot_do_is_refused_and_changes_nothing() {
         (
             Body::Experimenter(Experimenter {
                 experimenter: ExperimenterId::ONF,
-                exp_type: 2300,
+                exp_type: 2302,
                 data: Bytes::new(),
             }),
+            (ErrorType::BAD_REQUEST, BadRequestCode::BAD_EXPERIMENTER.0),
+        ),
+        (
+            Body::BundleControl(BundleControl::new(1, BundleCtrlType::OPEN_REQUEST, BundleFlags::NONE)),
             (ErrorType::BAD_REQUEST, BadRequestCode::BAD_EXPERIMENTER.0),
         ),
     ];
