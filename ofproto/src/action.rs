@@ -2,7 +2,7 @@
 
 use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
 use crate::number::{ExperimenterId, GroupId, PortNo, QueueId};
-use crate::oxm::Oxm;
+use crate::oxm::{self, Oxm};
 use crate::subfield::{self, FieldCopy, FieldLoad};
 use crate::wire::{Reader, Wire, Writer, count_elements};
 use bytes::Bytes;
@@ -92,6 +92,9 @@ pub enum Action {
     },
 }
 
+/// Bytes of type and length.
+const HEADER: usize = 4;
+
 /// Bytes of the smallest action: type, length and four more.
 const LEAST: usize = 8;
 
@@ -148,65 +151,20 @@ impl Action {
 impl Wire for Action {
     #[inline]
     fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Self::read_and(r, |_| Ok(()), |action| action)
+        let mut action = Self::PopPbb;
+        action.read_here(r)?;
+        Ok(action)
     }
 
+    /// Its place is made first: a variant is written in pieces, and moving it there would
+    /// wait until all of them are in memory.
     #[inline(always)]
-    fn read_and<T>(
-        r: &mut Reader<'_>,
-        check: impl FnOnce(&Reader<'_>) -> Result<(), DecodeError>,
-        put: impl FnOnce(Self) -> T,
-    ) -> Result<T, DecodeError> {
-        let (start, ahead) = (r.offset(), r.rest_of_frame());
-        let action = r.element_bytes(STRUCTURE, 2, LEAST, 8)?;
-        let kind = ActionType(u16::from_be_bytes(*r.front(action)?));
-        // The four bytes behind type and length, which are all that most actions have.
-        let word = |structure| {
-            let [_, _, _, _, word @ ..] = *r.exactly::<LEAST>(structure, action)?;
-            Ok::<[u8; 4], DecodeError>(word)
-        };
-        let number = |structure| word(structure).map(u32::from_be_bytes);
-        // What a shorter value leaves of them is padding.
-        let ethertype = |structure| word(structure).map(|[high, low, ..]| u16::from_be_bytes([high, low]));
-        let octet = |structure| word(structure).map(|[octet, ..]| octet);
-        let known = match kind {
-            ActionType::OUTPUT => {
-                let [_, _, _, _, a, b, c, d, high, low, ..] = *r.exactly::<OUTPUT>("ofp_action_output", action)?;
-                Self::Output {
-                    port: PortNo(u32::from_be_bytes([a, b, c, d])),
-                    max_len: u16::from_be_bytes([high, low]),
-                }
-            }
-            ActionType::GROUP => Self::Group(GroupId(number("ofp_action_group")?)),
-            ActionType::SET_QUEUE => Self::SetQueue(QueueId(number("ofp_action_set_queue")?)),
-            ActionType::PUSH_VLAN => Self::PushVlan(ethertype("ofp_action_push")?),
-            ActionType::PUSH_MPLS => Self::PushMpls(ethertype("ofp_action_push")?),
-            ActionType::PUSH_PBB => Self::PushPbb(ethertype("ofp_action_push")?),
-            ActionType::POP_MPLS => Self::PopMpls(ethertype("ofp_action_pop_mpls")?),
-            ActionType::SET_MPLS_TTL => Self::SetMplsTtl(octet("ofp_action_mpls_ttl")?),
-            ActionType::SET_NW_TTL => Self::SetNwTtl(octet("ofp_action_nw_ttl")?),
-            ActionType::COPY_TTL_OUT => word(STRUCTURE).map(|_| Self::CopyTtlOut)?,
-            ActionType::COPY_TTL_IN => word(STRUCTURE).map(|_| Self::CopyTtlIn)?,
-            ActionType::DEC_MPLS_TTL => word(STRUCTURE).map(|_| Self::DecMplsTtl)?,
-            ActionType::POP_VLAN => word(STRUCTURE).map(|_| Self::PopVlan)?,
-            ActionType::DEC_NW_TTL => word(STRUCTURE).map(|_| Self::DecNwTtl)?,
-            ActionType::POP_PBB => word(STRUCTURE).map(|_| Self::PopPbb)?,
-            // These are larger than the others: see `Wire::read_and`.
-            ActionType::SET_FIELD => {
-                let Some(oxm) = field_to_set(action, ahead) else {
-                    return Err(set_field_error(r.within(action, "ofp_action_set_field")));
-                };
-                check(r)?;
-                return Ok(put(Self::SetField(oxm)));
-            }
-            _ => {
-                let foreign = Self::read_foreign(kind, r, action, start)?;
-                check(r)?;
-                return Ok(put(foreign));
-            }
-        };
-        check(r)?;
-        Ok(put(known))
+    fn read_onto(list: &mut Vec<Self>, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+        list.push(Self::PopPbb);
+        match list.last_mut() {
+            Some(place) => place.read_here(r),
+            None => Ok(()),
+        }
     }
 
     #[inline]
@@ -257,15 +215,60 @@ impl Wire for Action {
     }
 }
 
-/// The field that an action sets, behind which stand at most seven bytes that fill up to
-/// a multiple of 8. `ahead` begins where `action` does and may go on behind it.
-#[inline(always)]
-fn field_to_set(action: &[u8], ahead: &[u8]) -> Option<Oxm> {
-    let (oxm, left) = Oxm::front(action.get(4..)?, ahead.get(4..)?)?;
-    (left < 8).then_some(oxm)
-}
-
 impl Action {
+    /// Reads an action in place of this one.
+    #[inline(always)]
+    fn read_here(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+        let (start, ahead) = (r.offset(), r.rest_of_frame());
+        let action = r.element_bytes(STRUCTURE, 2, LEAST, 8)?;
+        let kind = ActionType(u16::from_be_bytes(*r.front(action)?));
+        // The four bytes behind type and length, which are all that most actions have.
+        let word = |structure| {
+            let [_, _, _, _, word @ ..] = *r.exactly::<LEAST>(structure, action)?;
+            Ok::<[u8; 4], DecodeError>(word)
+        };
+        let number = |structure| word(structure).map(u32::from_be_bytes);
+        // What a shorter value leaves of them is padding.
+        let ethertype = |structure| word(structure).map(|[high, low, ..]| u16::from_be_bytes([high, low]));
+        let octet = |structure| word(structure).map(|[octet, ..]| octet);
+        match kind {
+            ActionType::OUTPUT => {
+                let [_, _, _, _, a, b, c, d, high, low, ..] = *r.exactly::<OUTPUT>("ofp_action_output", action)?;
+                *self = Self::Output {
+                    port: PortNo(u32::from_be_bytes([a, b, c, d])),
+                    max_len: u16::from_be_bytes([high, low]),
+                };
+            }
+            ActionType::SET_FIELD => {
+                // The field and at most seven bytes that fill up to a multiple of 8.
+                let Some((field, skip)) = oxm::front(action.get(HEADER..).unwrap_or_default(), 7) else {
+                    return Err(set_field_error(r.within(action, "ofp_action_set_field")));
+                };
+                let bytes = ahead.get(skip.saturating_add(HEADER)..).unwrap_or_default();
+                match Oxm::small(field, bytes) {
+                    Some(oxm) => *self = Self::SetField(oxm),
+                    None => *self = Self::SetField(Oxm::large(field, bytes)),
+                }
+            }
+            ActionType::GROUP => *self = Self::Group(GroupId(number("ofp_action_group")?)),
+            ActionType::SET_QUEUE => *self = Self::SetQueue(QueueId(number("ofp_action_set_queue")?)),
+            ActionType::PUSH_VLAN => *self = Self::PushVlan(ethertype("ofp_action_push")?),
+            ActionType::PUSH_MPLS => *self = Self::PushMpls(ethertype("ofp_action_push")?),
+            ActionType::PUSH_PBB => *self = Self::PushPbb(ethertype("ofp_action_push")?),
+            ActionType::POP_MPLS => *self = Self::PopMpls(ethertype("ofp_action_pop_mpls")?),
+            ActionType::SET_MPLS_TTL => *self = Self::SetMplsTtl(octet("ofp_action_mpls_ttl")?),
+            ActionType::SET_NW_TTL => *self = Self::SetNwTtl(octet("ofp_action_nw_ttl")?),
+            ActionType::COPY_TTL_OUT => *self = word(STRUCTURE).map(|_| Self::CopyTtlOut)?,
+            ActionType::COPY_TTL_IN => *self = word(STRUCTURE).map(|_| Self::CopyTtlIn)?,
+            ActionType::DEC_MPLS_TTL => *self = word(STRUCTURE).map(|_| Self::DecMplsTtl)?,
+            ActionType::POP_VLAN => *self = word(STRUCTURE).map(|_| Self::PopVlan)?,
+            ActionType::DEC_NW_TTL => *self = word(STRUCTURE).map(|_| Self::DecNwTtl)?,
+            ActionType::POP_PBB => *self = word(STRUCTURE).map(|_| Self::PopPbb)?,
+            _ => *self = Self::read_foreign(kind, r, action, start)?,
+        }
+        Ok(())
+    }
+
     /// Reads an action that the specification does not have.
     #[cold]
     fn read_foreign<'f>(kind: ActionType, r: &Reader<'f>, action: &'f [u8], start: usize) -> Result<Self, DecodeError> {

@@ -222,6 +222,7 @@ mod number;
 mod nxm_table;
 mod ofp_match;
 mod oxm;
+mod oxm_header;
 mod oxm_table;
 mod packet;
 mod port;

@@ -2,7 +2,8 @@
 
 use crate::error::{DecodeCause, DecodeError, EncodeError};
 use crate::number::PortNo;
-use crate::oxm::{self, Oxm, OxmField, OxmHeader};
+use crate::oxm::{self, Oxm, OxmField};
+use crate::oxm_header::OxmHeader;
 use crate::short_bytes::ShortBytes;
 use crate::text::MacAddr;
 use crate::wire::{Reader, Wire, Writer, padding_of, too_long};
@@ -275,12 +276,15 @@ impl Iterator for MatchIter<'_> {
             return None;
         }
         let header = OxmHeader::peek(self.room)?;
-        let payload = self.room.get(header.skip..)?;
-        let behind = payload.get(usize::from(header.payload)..)?;
+        let payload = self.room.get(header.skip()..)?;
+        let behind = payload.get(usize::from(header.payload())..)?;
         let whole = self.room.len().saturating_sub(behind.len());
         self.left = self.left.checked_sub(whole)?;
         self.room = behind;
-        Some(Oxm::from_wire(header, payload))
+        match Oxm::small(header, payload) {
+            None => Some(Oxm::large(header, payload)),
+            small => small,
+        }
     }
 }
 

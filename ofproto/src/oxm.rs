@@ -2,6 +2,7 @@
 
 use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
 use crate::number::{ExperimenterId, PortNo};
+use crate::oxm_header::{EXPERIMENTER, HEADER, OxmHeader};
 use crate::oxm_table::{OXM_LENGTHS, OXM_TABLE, OxmRow, other_row};
 use crate::short_bytes::few;
 use crate::text::MacAddr;
@@ -25,18 +26,6 @@ pub const VLAN_PRESENT: u16 = 0x1000;
 
 /// `OFPVID_NONE`: the VLAN_VID of a packet without a tag (section 7.2.3.7).
 pub const VLAN_NONE: u16 = 0x0000;
-
-/// Bytes of the header of a TLV.
-const HEADER: usize = 4;
-
-/// The same in the length of what it is part of.
-const HEADER_LEN: u16 = 4;
-
-/// Bytes of the experimenter's id behind the header, in class OFPXMC_EXPERIMENTER.
-const EXPERIMENTER: usize = 4;
-
-/// The same in a length.
-const EXPERIMENTER_LEN: u8 = 4;
 
 /// Field numbers have seven bits.
 const NUMBER_MASK: u8 = 0x7f;
@@ -71,6 +60,16 @@ impl OxmField {
             class: OxmClass::EXPERIMENTER,
             experimenter,
             number: number & NUMBER_MASK,
+        }
+    }
+
+    /// A field that is of an experimenter if its class is.
+    #[inline]
+    pub(crate) const fn of(class: OxmClass, experimenter: ExperimenterId, number: u8) -> Self {
+        Self {
+            class,
+            experimenter,
+            number,
         }
     }
 
@@ -153,53 +152,11 @@ const LONG: usize = 255;
 /// can always be written.
 #[derive(Clone)]
 pub struct Oxm {
-    field: OxmField,
-    masked: bool,
-    /// Bytes of value and mask.
-    len: u8,
-    /// Those bytes and anything behind them, if they are few.
+    header: OxmHeader,
+    /// Value and mask and anything behind them, if they are few.
     bytes: [u8; SHORT],
     /// Else those bytes.
     long: Option<Box<[u8; LONG]>>,
-}
-
-/// What stands in front of a value on the wire.
-#[derive(Clone, Copy)]
-pub(crate) struct OxmHeader {
-    pub(crate) field: OxmField,
-    pub(crate) masked: bool,
-    /// Bytes of value and mask.
-    pub(crate) payload: u8,
-    /// Bytes before them.
-    pub(crate) skip: usize,
-}
-
-impl OxmHeader {
-    /// The header at the front of `bytes`, if it is there and not shorter than itself.
-    #[inline]
-    pub(crate) fn peek(bytes: &[u8]) -> Option<Self> {
-        let [c0, c1, field, length] = *bytes.first_chunk::<HEADER>()?;
-        let class = OxmClass(u16::from_be_bytes([c0, c1]));
-        let (number, masked) = (field >> 1, field & 1 == 1);
-        if class != OxmClass::EXPERIMENTER {
-            let field = OxmField::of_class(class, number);
-            return Some(Self {
-                field,
-                masked,
-                payload: length,
-                skip: HEADER,
-            });
-        }
-        let id = *bytes.get(HEADER..)?.first_chunk::<EXPERIMENTER>()?;
-        let field = OxmField::of_experimenter(ExperimenterId(u32::from_be_bytes(id)), number);
-        let payload = length.checked_sub(EXPERIMENTER_LEN)?;
-        Some(Self {
-            field,
-            masked,
-            payload,
-            skip: HEADER + EXPERIMENTER,
-        })
-    }
 }
 
 impl Oxm {
@@ -228,16 +185,7 @@ impl Oxm {
     }
 
     fn checked(field: OxmField, masked: bool, both: &[u8]) -> Option<Self> {
-        let room = if field.class == OxmClass::EXPERIMENTER {
-            255 - EXPERIMENTER
-        } else {
-            255
-        };
-        if both.len() > room {
-            return None;
-        }
-        let len = u8::try_from(both.len()).ok()?;
-        Some(Self::from_front(field, masked, len, both))
+        Some(Self::large(OxmHeader::new(field, masked, both.len())?, both))
     }
 
     /// A field of the table from a number, of which the low bytes are taken.
@@ -248,46 +196,39 @@ impl Oxm {
         if let Some(mask) = mask {
             both.extend_from_slice(&tail(&mask));
         }
-        let len = u8::try_from(both.len()).expect("a value and a mask of at most 16 bytes each");
-        Self::from_front(field, mask.is_some(), len, &both)
+        Self::checked(field, mask.is_some(), &both).expect("a value and a mask of at most 16 bytes each")
     }
 
     /// Which field.
     #[inline]
     pub fn field(&self) -> OxmField {
-        self.field
+        self.header.field()
     }
 
     /// Whether it has a mask.
     #[inline]
     pub fn is_masked(&self) -> bool {
-        self.masked
+        self.header.masked()
     }
 
-    /// A field whose bytes are the first `len` of `bytes`.
-    ///
-    /// Most have at most eight, and eight are there.
+    /// The field that `header` announced, whose bytes `bytes` begin with, if it has at
+    /// most eight and eight are there. Most are like this.
     #[inline(always)]
-    fn from_front(field: OxmField, masked: bool, len: u8, bytes: &[u8]) -> Self {
-        let Some([a, b, c, d, e, f, g, h]) = bytes.first_chunk().filter(|_| len <= 8) else {
-            return Self::from_more(field, masked, len, bytes);
-        };
-        Self {
-            field,
-            masked,
-            len,
-            bytes: [*a, *b, *c, *d, *e, *f, *g, *h, 0, 0, 0, 0, 0, 0, 0, 0],
+    pub(crate) fn small(header: OxmHeader, bytes: &[u8]) -> Option<Self> {
+        let [a, b, c, d, e, f, g, h] = *bytes.first_chunk().filter(|_| header.payload() <= 8)?;
+        Some(Self {
+            header,
+            bytes: [a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0],
             long: None,
-        }
+        })
     }
 
+    /// The field that `header` announced, whose bytes `bytes` begin with.
     #[inline(never)]
-    fn from_more(field: OxmField, masked: bool, len: u8, bytes: &[u8]) -> Self {
-        let few = few(bytes, usize::from(len));
+    pub(crate) fn large(header: OxmHeader, bytes: &[u8]) -> Self {
+        let few = few(bytes, usize::from(header.payload()));
         Self {
-            field,
-            masked,
-            len,
+            header,
             long: if few.is_some() { None } else { Some(long(bytes)) },
             bytes: few.unwrap_or_default(),
         }
@@ -300,13 +241,13 @@ impl Oxm {
             None => &self.bytes,
             Some(long) => long.as_slice(),
         };
-        all.get(..usize::from(self.len)).unwrap_or(all)
+        all.get(..usize::from(self.header.payload())).unwrap_or(all)
     }
 
     #[inline]
     fn halves(&self) -> (&[u8], &[u8]) {
         let all = self.payload();
-        if !self.masked {
+        if !self.is_masked() {
             return (all, &[]);
         }
         all.split_at_checked(all.len() / 2).unwrap_or((all, &[]))
@@ -321,79 +262,60 @@ impl Oxm {
     /// The mask, most significant byte first; a bit of 1 is compared.
     #[inline]
     pub fn mask(&self) -> Option<&[u8]> {
-        self.masked.then(|| self.halves().1)
+        self.is_masked().then(|| self.halves().1)
     }
 
     /// The value as a number; `None` when it has more than 64 bits.
     #[inline]
     pub fn value_u64(&self) -> Option<u64> {
-        let len = if self.masked { self.len / 2 } else { self.len };
         let [a, b, c, d, e, f, g, h, ..] = self.bytes;
-        // The most significant byte comes first. What follows the value is shifted out;
-        // without any bytes there is nothing to keep. More than eight bytes are too many.
-        let behind = u64::BITS.checked_sub(u32::from(len).saturating_mul(8))?;
-        let value = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-        Some(value.checked_shr(behind).unwrap_or(0))
+        number([a, b, c, d, e, f, g, h], self.half())
     }
 
     /// The mask as a number; `None` when there is none or it has more than 64 bits.
     #[inline]
     pub fn mask_u64(&self) -> Option<u64> {
-        if self.masked { self.low_half() } else { None }
-    }
-
-    /// The second half of the bytes as a number, which is the mask of a field that has one.
-    fn low_half(&self) -> Option<u64> {
-        let half = usize::from(self.len / 2);
-        let behind = u64::BITS.checked_sub(u32::from(self.len / 2).saturating_mul(8))?;
-        let mask = u64::from_be_bytes(*self.bytes.get(half..)?.first_chunk::<8>()?);
-        Some(mask.checked_shr(behind).unwrap_or(0))
-    }
-
-    /// The field that `header` announced, which `bytes` begin with.
-    #[inline(always)]
-    pub(crate) fn from_wire(header: OxmHeader, bytes: &[u8]) -> Self {
-        Self::from_front(header.field, header.masked, header.payload, bytes)
-    }
-
-    /// The field whose TLV is at the front of `bytes`, if it is well formed, and how many
-    /// bytes are left behind it. `ahead` begins where `bytes` does and may go on behind it.
-    #[inline(always)]
-    pub(crate) fn front(bytes: &[u8], ahead: &[u8]) -> Option<(Self, usize)> {
-        let left = behind(bytes)?.len();
-        let header = OxmHeader::peek(bytes)?;
-        Some((Self::from_wire(header, ahead.get(header.skip..)?), left))
-    }
-
-    /// What stands in front of its bytes on the wire.
-    #[inline]
-    fn header(&self) -> [u8; HEADER] {
-        let extra = if self.field.class == OxmClass::EXPERIMENTER {
-            EXPERIMENTER_LEN
+        if self.is_masked() {
+            mask(self.bytes, self.half())
         } else {
-            0
-        };
-        // A field that is longer than its length can say is never made.
-        let length = self.len.saturating_add(extra);
-        let [high, low] = self.field.class.0.to_be_bytes();
-        [high, low, (self.field.number << 1) | u8::from(self.masked), length]
+            None
+        }
+    }
+
+    /// Bytes of the value, which are half of all when there is a mask.
+    #[inline]
+    fn half(&self) -> u8 {
+        let len = self.header.payload();
+        if self.is_masked() { len / 2 } else { len }
     }
 
     /// Bytes of the TLV.
     #[inline]
     pub(crate) fn wire_len(&self) -> u16 {
-        let [.., length] = self.header();
-        u16::from(length).saturating_add(HEADER_LEN)
+        self.header.whole()
     }
 
     /// Appends the TLV.
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.header());
-        if let Some(id) = self.field.experimenter() {
-            out.extend_from_slice(&id.0.to_be_bytes());
-        }
+        out.extend_from_slice(&self.header.bytes());
+        out.extend(self.header.id_bytes().iter().flatten());
         out.extend_from_slice(self.payload());
     }
+}
+
+/// The number that the first `len` bytes are, the most significant one first; `None` when
+/// there are more than eight.
+#[inline]
+fn number(bytes: [u8; 8], len: u8) -> Option<u64> {
+    let behind = u64::BITS.checked_sub(u32::from(len).saturating_mul(8))?;
+    // What is behind the number is shifted out. Without any bytes there is nothing to keep.
+    Some(u64::from_be_bytes(bytes).checked_shr(behind).unwrap_or(0))
+}
+
+/// The number that the `len` bytes behind the first `len` bytes are.
+#[inline(never)]
+fn mask(bytes: [u8; SHORT], len: u8) -> Option<u64> {
+    number(*bytes.get(usize::from(len)..)?.first_chunk()?, len)
 }
 
 /// The first bytes of `bytes` for a field that is longer than it holds itself.
@@ -417,13 +339,19 @@ fn behind(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(HEADER.saturating_add(usize::from(length))..).filter(|_| fits)
 }
 
+/// The header of the TLV at the front of `bytes` and where its value begins, if it is well
+/// formed and at most `left_max` bytes are left behind it.
+#[inline(always)]
+pub(crate) fn front(bytes: &[u8], left_max: usize) -> Option<(OxmHeader, usize)> {
+    let header = OxmHeader::peek(bytes)?;
+    let left = behind(bytes)?.len();
+    (left <= left_max).then_some((header, header.skip()))
+}
+
 /// Whether the length of a TLV is one that its field can have.
 #[cold]
 fn judge(header: OxmHeader) -> Result<(), DecodeCause> {
-    let OxmHeader {
-        field, masked, payload, ..
-    } = header;
-    let said = usize::from(payload);
+    let (field, masked, said) = (header.field(), header.masked(), usize::from(header.payload()));
     match field.width() {
         Some(width) => {
             let must = if masked { width.saturating_mul(2) } else { width };
@@ -472,7 +400,7 @@ fn error(r: &Reader<'_>) -> DecodeError {
     match judge(header) {
         Err(cause) => r.error(cause),
         Ok(()) => r.error(DecodeCause::PastEnd {
-            said: header.skip.saturating_add(usize::from(header.payload)),
+            said: usize::from(header.whole()),
             left: r.left(),
         }),
     }
@@ -500,23 +428,22 @@ fn header_error(r: &Reader<'_>) -> DecodeError {
 impl Wire for Oxm {
     #[inline]
     fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        match Self::front(r.rest(), r.rest_of_frame()) {
-            Some((oxm, left)) => {
-                r.skip(r.left().saturating_sub(left))?;
-                Ok(oxm)
-            }
-            None => Err(error(r)),
-        }
+        let (bytes, ahead) = (r.rest(), r.rest_of_frame());
+        let Some((header, payload)) = front(bytes, usize::MAX) else {
+            return Err(error(r));
+        };
+        r.skip(payload.saturating_add(usize::from(header.payload())))?;
+        Ok(Self::large(header, ahead.get(payload..).unwrap_or_default()))
     }
 
     #[inline]
     fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
-        w.array(self.header());
-        if let Some(id) = self.field.experimenter() {
-            w.u32(id.0);
+        w.array(self.header.bytes());
+        if let Some(id) = self.header.id_bytes() {
+            w.array(id);
         }
         match &self.long {
-            None => w.front(&self.bytes, usize::from(self.len)),
+            None => w.front(&self.bytes, usize::from(self.header.payload())),
             Some(_) => w.slice(self.payload()),
         }
         Ok(())
@@ -525,7 +452,7 @@ impl Wire for Oxm {
 
 impl PartialEq for Oxm {
     fn eq(&self, other: &Self) -> bool {
-        self.field == other.field && self.masked == other.masked && self.payload() == other.payload()
+        self.header == other.header && self.payload() == other.payload()
     }
 }
 
@@ -533,15 +460,14 @@ impl Eq for Oxm {}
 
 impl core::hash::Hash for Oxm {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
-        self.field.hash(state);
-        self.masked.hash(state);
+        self.header.hash(state);
         self.payload().hash(state);
     }
 }
 
 impl fmt::Debug for Oxm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}=", self.field)?;
+        write!(f, "{}=", self.field())?;
         self.value().iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
         if let Some(mask) = self.mask() {
             f.write_str("/")?;

@@ -346,7 +346,7 @@ impl<'f> Reader<'f> {
         let mut list = Vec::with_capacity(T::count(self.left).min(self.left()));
         while !self.is_empty() {
             let before = self.left();
-            T::read_and(self, |_| Ok(()), |value| list.push(value))?;
+            T::read_onto(&mut list, self)?;
             debug_assert!(self.left() < before, "{} without a byte", self.read);
         }
         Ok(list)

@@ -30,6 +30,12 @@ pub(crate) trait Wire: Sized {
         Ok(put(value))
     }
 
+    /// Reads it to the end of a list.
+    #[inline(always)]
+    fn read_onto(list: &mut Vec<Self>, r: &mut Reader<'_>) -> Result<(), DecodeError> {
+        Self::read_and(r, |_| Ok(()), |value| list.push(value))
+    }
+
     /// Writes it, with zero padding.
     fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError>;
 
