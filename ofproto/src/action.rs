@@ -156,15 +156,16 @@ impl Wire for Action {
         Ok(action)
     }
 
-    /// Its place is made first: a variant is written in pieces, and moving it there would
-    /// wait until all of them are in memory.
-    #[inline(always)]
-    fn read_onto(list: &mut Vec<Self>, r: &mut Reader<'_>) -> Result<(), DecodeError> {
-        list.push(Self::PopPbb);
-        match list.last_mut() {
-            Some(place) => place.read_here(r),
-            None => Ok(()),
+    /// Their places are made first: a variant is written in pieces, and moving it to its
+    /// place would wait until all of them are in memory.
+    fn read_list(r: &mut Reader<'_>) -> Result<Vec<Self>, DecodeError> {
+        let count = Self::count(r.rest());
+        let mut list: Vec<Self> = core::iter::repeat_with(|| Self::PopPbb).take(count).collect();
+        for place in &mut list {
+            place.read_here(r)?;
         }
+        // What is left has a length that lies.
+        r.list_onto(list)
     }
 
     #[inline]

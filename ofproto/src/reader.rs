@@ -337,16 +337,20 @@ impl<'f> Reader<'f> {
     }
 
     /// Values until nothing is left.
+    #[inline]
+    pub(crate) fn list<T: Wire>(&mut self) -> Result<Vec<T>, DecodeError> {
+        T::read_list(self)
+    }
+
+    /// Values until nothing is left, behind those that are in the list.
     ///
     /// Every value takes at least one byte, so this ends. This and the loop over the
     /// fields of a match are the only ones whose end depends on what is read.
     #[inline]
-    pub(crate) fn list<T: Wire>(&mut self) -> Result<Vec<T>, DecodeError> {
-        // No more than there are bytes: a lying length makes no room.
-        let mut list = Vec::with_capacity(T::count(self.left).min(self.left()));
+    pub(crate) fn list_onto<T: Wire>(&mut self, mut list: Vec<T>) -> Result<Vec<T>, DecodeError> {
         while !self.is_empty() {
             let before = self.left();
-            T::read_onto(&mut list, self)?;
+            T::read_and(self, |_| Ok(()), |value| list.push(value))?;
             debug_assert!(self.left() < before, "{} without a byte", self.read);
         }
         Ok(list)

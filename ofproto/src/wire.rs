@@ -30,10 +30,12 @@ pub(crate) trait Wire: Sized {
         Ok(put(value))
     }
 
-    /// Reads it to the end of a list.
-    #[inline(always)]
-    fn read_onto(list: &mut Vec<Self>, r: &mut Reader<'_>) -> Result<(), DecodeError> {
-        Self::read_and(r, |_| Ok(()), |value| list.push(value))
+    /// Reads values until nothing is left.
+    #[inline]
+    fn read_list(r: &mut Reader<'_>) -> Result<Vec<Self>, DecodeError> {
+        // No more than there are bytes: a lying length makes no room.
+        let count = Self::count(r.rest()).min(r.left());
+        r.list_onto(Vec::with_capacity(count))
     }
 
     /// Writes it, with zero padding.
