@@ -6,9 +6,9 @@ mod common;
 use allocation_counter::measure;
 use bytes::Bytes;
 use common::corpus::{Harm, harmed};
-use common::corpus_full::full;
+use common::corpus_full::{full, nested};
 use common::laws::{json_law, judge, use_law};
-use common::vectors;
+use common::vectors::{self, Vector};
 use ofproto::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -89,6 +89,8 @@ const WITH_LENGTH: &[(&str, bool)] = &[
     ("ofp_queue_prop_header", false),
     ("ofp_table_features", true),
     ("ofp_table_feature_prop_header", false),
+    ("ofp_bundle_add_msg", false),
+    ("ofp_bundle_prop_header", false),
 ];
 
 /// What can be of a type that nobody defined and is kept then.
@@ -103,6 +105,7 @@ const UNKNOWN: &[&str] = &[
     "multipart request",
     "multipart reply",
     "table property",
+    "bundle property",
 ];
 
 /// Which of them a message has.
@@ -144,6 +147,10 @@ fn unknown_in(message: &Message) -> Vec<&'static str> {
                 queues.iter().flat_map(|queue| &queue.properties).any(is),
             );
         }
+        Body::BundleControl(BundleControl { properties, .. }) | Body::BundleAdd(BundleAdd { properties, .. }) => {
+            let is = |property: &BundleProp| matches!(property, BundleProp::Unknown { .. });
+            note("bundle property", properties.iter().any(is));
+        }
         Body::MultipartRequest(request) => match &request.body {
             MultipartRequestBody::Unknown { .. } => note("multipart request", true),
             MultipartRequestBody::TableFeatures(tables) => {
@@ -172,7 +179,12 @@ fn no_frame_of_the_hostile_corpus_is_believed_where_it_lies() {
     let mut unknown = BTreeSet::new();
     // Structure to the lies that were refused in it.
     let mut seen: BTreeMap<&'static str, BTreeSet<(Lie, usize)>> = BTreeMap::new();
-    for vector in vectors::all() {
+    let nested = Vector {
+        name: "three bundles in one another".into(),
+        frame: nested(3).0,
+        says: Vec::new(),
+    };
+    for vector in vectors::all().into_iter().chain([nested]) {
         harmed(&vector, &mut |harm, frame| {
             tried += 1;
             let judged = hold(&vector.name, &harm, &frame);
@@ -228,6 +240,23 @@ fn a_frame_full_of_the_smallest_elements_takes_little_memory() {
             drop(hold(name, &format!("{less} bytes less"), &short));
         }
     }
+}
+
+#[test]
+fn a_bundle_in_a_bundle_is_read_one_level_at_a_time_to_the_last_byte() {
+    let (frame, depth) = nested(usize::MAX);
+    println!("{depth} bundles in one another");
+    assert!(depth > 2_000, "{depth}");
+    let mut message = hold("nested bundles", &depth, &frame).expect("each is a whole message");
+    json_law(&message);
+    let mut levels = 0;
+    while let Body::BundleAdd(add) = &message.body {
+        levels += 1;
+        message = add
+            .decode_message()
+            .unwrap_or_else(|error| panic!("level {levels}: {error}"));
+    }
+    assert_eq!((levels, message.body), (depth, Body::BarrierRequest));
 }
 
 #[test]

@@ -294,7 +294,36 @@ const REPEATED: &[Repeated] = &[
             TableFeatureBody::NextTables(times(n, TableId(1))),
         )
     }),
+    ("properties of a bundle", 8, |n| {
+        let unknown = BundleProp::Unknown {
+            kind: BundlePropType(9),
+            body: Bytes::new(),
+        };
+        Body::BundleControl(BundleControl {
+            properties: times(n, unknown),
+            ..plain()
+        })
+    }),
 ];
+
+/// A message in a bundle's, in a bundle's, and so on, at most so many times or as often as
+/// there is room, and how often that is.
+pub fn nested(most: usize) -> (Bytes, usize) {
+    let mut frame = Message::new(7, Body::BarrierRequest).to_bytes().expect("a barrier");
+    for depth in 0..most {
+        let add = Body::BundleAdd(BundleAdd {
+            bundle_id: 1,
+            flags: BundleFlags::ATOMIC,
+            message: frame.clone(),
+            properties: Vec::new(),
+        });
+        match Message::new(7, add).to_bytes() {
+            Ok(larger) => frame = larger,
+            Err(_) => return (frame, depth),
+        }
+    }
+    (frame, most)
+}
 
 /// One frame for each element that can be repeated, with as many as fit, and one with half
 /// as many.
