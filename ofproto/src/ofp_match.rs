@@ -351,28 +351,29 @@ fn fields(bytes: &[u8]) -> Option<&[u8]> {
 /// What is wrong with the match at the reader's place.
 #[cold]
 fn refused(r: &mut Reader<'_>) -> DecodeError {
-    r.enter(STRUCTURE);
-    let Some([k0, k1, l0, l1]) = r.rest().first_chunk::<HEADER>() else {
-        return r.missing(HEADER);
-    };
-    let (kind, said) = (
-        u16::from_be_bytes([*k0, *k1]),
-        usize::from(u16::from_be_bytes([*l0, *l1])),
-    );
-    if kind != MatchType::OXM.0 {
-        return r.error(DecodeCause::MatchType(kind));
-    }
-    let Some(length) = said.checked_sub(HEADER) else {
-        return r.error(DecodeCause::TooShort { said, least: HEADER });
-    };
-    if said > r.left() {
-        let left = r.left();
-        return r.error(DecodeCause::PastEnd { said, left });
-    }
-    let fields = r.skip(HEADER).and_then(|()| r.sub(length));
-    match fields.and_then(|mut fields| oxm::check_all(&mut fields)) {
+    match padding(r) {
         Err(error) => error,
         // Then it is the padding that is not there.
-        Ok(()) => r.missing(padding_of(said)),
+        Ok(padding) => r.missing(padding),
     }
+}
+
+/// Reads a match up to its padding; gives how much that is.
+fn padding(r: &mut Reader<'_>) -> Result<usize, DecodeError> {
+    r.enter(STRUCTURE);
+    let start = r.offset();
+    let kind = r.u16()?;
+    if kind != MatchType::OXM.0 {
+        return Err(r.error_at(start, DecodeCause::MatchType(kind)));
+    }
+    let said = usize::from(r.u16()?);
+    let Some(length) = said.checked_sub(HEADER) else {
+        return Err(r.error_at(start, DecodeCause::TooShort { said, least: HEADER }));
+    };
+    if length > r.left() {
+        let left = r.left().saturating_add(HEADER);
+        return Err(r.error_at(start, DecodeCause::PastEnd { said, left }));
+    }
+    oxm::check_all(&mut r.sub(length)?)?;
+    Ok(padding_of(said))
 }
