@@ -482,7 +482,9 @@ pub fn ours(message: &Value) -> Facts {
                 format!("type={}", tail(&message["bundle_ctrl_type"], "OFPBCT_")),
             );
         }
-        let flags = flags_text(&message["flags"], "OFPBF_");
+        let mut flags = flags_text(&message["flags"], "OFPBF_");
+        let nameless = list(&message["flags"]).iter().filter_map(Value::as_u64);
+        flags.extend(nameless.map(|bits| format!("{bits:#x}")));
         let (first, rest) = flags
             .split_first()
             .map_or(("0", &[][..]), |(first, rest)| (first, rest));
