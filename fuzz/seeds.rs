@@ -3,6 +3,7 @@
 //! stay.
 
 #[path = "../ofproto/tests/common/vectors.rs"]
+#[allow(dead_code)]
 mod vectors;
 
 use ofproto::Message;
@@ -20,7 +21,7 @@ const SEED_MAX: usize = 2_048;
 
 fn main() -> io::Result<()> {
     let mut frames = Vec::new();
-    for vectors::Vector { name, frame } in vectors::all() {
+    for vectors::Vector { name, frame, .. } in vectors::all() {
         if frame.len() > SEED_MAX {
             println!("{name}: too long for a seed");
             continue;
