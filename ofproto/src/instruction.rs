@@ -79,9 +79,10 @@ impl Instruction {
     }
 }
 
-impl Wire for Instruction {
-    #[inline]
-    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+impl Instruction {
+    /// Reads an instruction in place of this one.
+    #[inline(always)]
+    fn read_here(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         let instruction = r.element_bytes(STRUCTURE, 2, LEAST, 8)?;
         let kind = InstructionType(u16::from_be_bytes(*r.front(instruction)?));
         // What follows type and length.
@@ -95,44 +96,65 @@ impl Wire for Instruction {
             r.list()
         };
         match kind {
-            InstructionType::APPLY_ACTIONS => actions().map(Self::ApplyActions),
-            InstructionType::WRITE_ACTIONS => actions().map(Self::WriteActions),
+            InstructionType::APPLY_ACTIONS => *self = Self::ApplyActions(actions()?),
+            InstructionType::WRITE_ACTIONS => *self = Self::WriteActions(actions()?),
             InstructionType::CLEAR_ACTIONS => {
                 // Section 7.2.4: "For the Clear-Actions instruction, the structure does
                 // not contain any actions."
                 r.exactly::<LEAST>("ofp_instruction_actions", instruction)?;
-                Ok(Self::ClearActions)
+                *self = Self::ClearActions;
             }
             InstructionType::GOTO_TABLE => {
                 let [_, _, _, _, table, ..] = *r.exactly::<LEAST>("ofp_instruction_goto_table", instruction)?;
-                Ok(Self::GotoTable(TableId(table)))
+                *self = Self::GotoTable(TableId(table));
             }
             InstructionType::METER => {
                 let [_, _, _, _, meter @ ..] = *r.exactly::<LEAST>("ofp_instruction_meter", instruction)?;
-                Ok(Self::Meter(MeterId(u32::from_be_bytes(meter))))
+                *self = Self::Meter(MeterId(u32::from_be_bytes(meter)));
             }
             InstructionType::WRITE_METADATA => {
                 let structure = "ofp_instruction_write_metadata";
                 r.exactly::<WRITE_METADATA>(structure, instruction)?;
                 let mut r = within(structure)?;
                 r.skip(4)?;
-                Ok(Self::WriteMetadata {
+                *self = Self::WriteMetadata {
                     metadata: r.u64()?,
                     mask: r.u64()?,
-                })
+                };
             }
             InstructionType::EXPERIMENTER => {
                 let mut r = within("ofp_instruction_experimenter")?;
-                Ok(Self::Experimenter {
+                *self = Self::Experimenter {
                     experimenter: ExperimenterId::read(&mut r)?,
                     body: r.remaining()?,
-                })
+                };
             }
             _ => {
                 let body = within(STRUCTURE)?.remaining()?;
-                Ok(Self::Unknown { kind, body })
+                *self = Self::Unknown { kind, body };
             }
         }
+        Ok(())
+    }
+}
+
+impl Wire for Instruction {
+    #[inline]
+    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut instruction = Self::ClearActions;
+        instruction.read_here(r)?;
+        Ok(instruction)
+    }
+
+    /// As those of actions are, their places are made first.
+    fn read_list(r: &mut Reader<'_>) -> Result<Vec<Self>, DecodeError> {
+        let count = Self::count(r.rest());
+        let mut list: Vec<Self> = core::iter::repeat_with(|| Self::ClearActions).take(count).collect();
+        for place in &mut list {
+            place.read_here(r)?;
+        }
+        // What is left has a length that lies.
+        r.list_onto(list)
     }
 
     #[inline]
