@@ -195,14 +195,6 @@ impl<'f> Reader<'f> {
         self.read = structure;
     }
 
-    /// The next `n` bytes as a slice of the frame.
-    #[inline]
-    pub(crate) fn bytes(&mut self, n: usize) -> Result<Bytes, DecodeError> {
-        let at = self.offset();
-        self.take(n)?;
-        Ok(self.frame_slice(at, n))
-    }
-
     /// `n` bytes at a place that was already read, as a slice of the frame.
     #[inline]
     pub(crate) fn frame_slice(&self, from: usize, n: usize) -> Bytes {
@@ -217,7 +209,9 @@ impl<'f> Reader<'f> {
     /// All that is left, as a slice of the frame.
     #[inline]
     pub(crate) fn remaining(&mut self) -> Result<Bytes, DecodeError> {
-        self.bytes(self.left())
+        let rest = core::mem::take(&mut self.left);
+        // What is left is a part of the frame, which is what `slice_ref` asks for.
+        Ok(self.frame.slice_ref(rest))
     }
 
     /// A reader over the next `n` bytes, which this one then has behind it.
