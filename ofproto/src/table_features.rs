@@ -259,6 +259,26 @@ pub struct OxmId {
     pub length: u8,
 }
 
+/// Bytes of the experimenter's id, which the length of a field counts.
+const EXPERIMENTER: usize = 4;
+
+impl OxmId {
+    /// The whole of a field, without a mask; `None` when its width is not known or not fixed.
+    pub fn of(field: OxmField) -> Option<Self> {
+        let experimenter = if field.experimenter().is_some() {
+            EXPERIMENTER
+        } else {
+            0
+        };
+        let length = u8::try_from(field.width()?.saturating_add(experimenter)).ok()?;
+        Some(Self {
+            field,
+            masked: false,
+            length,
+        })
+    }
+}
+
 impl Wire for OxmId {
     fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let class = OxmClass::read(r)?;

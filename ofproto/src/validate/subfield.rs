@@ -47,7 +47,7 @@ fn subfield(structure: &'static str, id: OxmId, offset: u16, n_bits: u16) -> Res
     let field = id.field;
     let row = field.row();
     // The header of a field says its length and no mask, or it is no field's.
-    let other = field.width().is_some_and(|width| width != usize::from(id.length));
+    let other = OxmId::of(field).is_some_and(|whole| whole.length != id.length);
     refuse_if(
         row.is_none() || id.masked || other,
         structure,

@@ -332,8 +332,33 @@ fn action_text(action: &Value) -> String {
             };
             format!("set_field:{value}->{name}")
         }
+        "EXPERIMENTER" if !action["n_bits"].is_null() => bits_text(action),
         _ => kind.to_lowercase(),
     }
+}
+
+/// An action on some bits of fields.
+fn bits_text(action: &Value) -> String {
+    let field = |id: &Value, from: u64| {
+        let name = match text(&id["field"]).as_str() {
+            "ONFOXM_ET_TCP_FLAGS" => "NXM_NX_TCP_FLAGS".to_owned(),
+            name => name.to_owned(),
+        };
+        let row = ofproto::OxmField::from_name(&name).and_then(ofproto::OxmField::row);
+        let whole = u64::from(row.expect("a field of the tables").bits);
+        match (from, number(&action["n_bits"])) {
+            (0, n) if n == whole => format!("{name}[]"),
+            (from, 1) => format!("{name}[{from}]"),
+            (from, n) => format!("{name}[{from}..{}]", from + n - 1),
+        }
+    };
+    let first = |keys: [&str; 2]| keys.iter().find_map(|key| action[key].as_u64()).unwrap_or(0);
+    let dst = field(&action["dst"], first(["dst_offset", "dst_ofs"]) + first(["ofs", "ofs"]));
+    if !action["value"].is_null() {
+        return format!("load:{:#x}->{dst}", number(&action["value"]));
+    }
+    let src = field(&action["src"], first(["src_offset", "src_ofs"]));
+    format!("move:{src}->{dst}")
 }
 
 /// The instructions in the order in which they are done.
