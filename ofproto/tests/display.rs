@@ -5,26 +5,12 @@ mod common;
 
 use bytes::Bytes;
 use common::generate::{Draw, Gen, KINDS, body};
+use common::laws::{line_law as line, plain_law};
 use common::{runner, vectors};
 use ofproto::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-
-/// One line, nothing in it that moves a cursor or turns the text around, and not too long.
-fn assert_line(line: &str) {
-    let moves =
-        |c: &char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-    assert_eq!(line.chars().find(moves), None, "{line:?}");
-    assert!(line.len() <= LINE_MAX, "{} bytes: {line}", line.len());
-    assert_eq!(line, line.trim_end(), "{line:?}");
-}
-
-fn line(message: &Message) -> String {
-    let line = message.to_string();
-    assert_line(&line);
-    line
-}
 
 /// One file for each file of vectors: the name of every vector, and its line. Written anew
 /// with `UPDATE_GOLDEN=1`; then read what changed.
@@ -116,7 +102,7 @@ fn port(name: &[u8]) -> Port {
 fn a_name_cannot_leave_its_quotes() {
     let shown = |name: &[u8]| {
         let line = port(name).to_string();
-        assert_line(&line);
+        plain_law(&line);
         let shown = line.strip_prefix("1(").expect("the number").split("): addr:").next();
         shown.expect("a name").to_owned()
     };
@@ -217,7 +203,7 @@ fn a_character_of_several_bytes_is_not_cut_in_two() {
             max_entries: 0,
             properties: Vec::new(),
         };
-        assert_line(&table.to_string());
+        plain_law(&table.to_string());
         let reply = MultipartReply::new(MultipartReplyBody::PortDesc(ports));
         line(&Message::new(1, Body::MultipartReply(reply)));
     }
@@ -230,7 +216,7 @@ fn every_known_field_has_a_word() {
         let value = vec![1; usize::from(row.width)];
         let oxm = Oxm::new(row.field, &value, None).expect("the width of the table");
         let text = oxm.to_string();
-        assert_line(&text);
+        plain_law(&text);
         let (word, _) = text.split_once('=').expect("a word and a value");
         assert!(!word.contains('('), "{word} is not a word");
         // The other classes have some of the same fields.

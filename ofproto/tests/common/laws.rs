@@ -3,7 +3,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use ofproto::json::{from_json, to_json};
-use ofproto::{DecodeError, ErrorType, Header, Message, MessageType};
+use ofproto::{DecodeError, ErrorType, Header, LINE_MAX, Message, MessageType};
 
 /// Bytes that nobody zeroed, so that forgotten padding shows.
 const POISON: u8 = 0xa5;
@@ -66,8 +66,7 @@ pub fn json_law(message: &Message) {
 /// one line, and a switch that refuses it has a structure and an answer.
 pub fn use_law(message: &Message) {
     assert!(!format!("{message:?}").is_empty());
-    let line = message.to_string();
-    assert!(!line.is_empty() && !line.contains(['\n', '\r']), "{line:?}");
+    line_law(message);
     if let Err(refusal) = message.validate() {
         assert!(is_structure(refusal.structure), "{refusal}: {message:?}");
         let known = refusal.kind == ErrorType::EXPERIMENTER || refusal.kind.code_name(refusal.code).is_some();
@@ -77,6 +76,23 @@ pub fn use_law(message: &Message) {
 
 fn is_structure(name: &str) -> bool {
     ["ofp_", "onf_", "nx_"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// What is printed of a message is one line that moves no cursor and does not turn its text
+/// around, and is not longer than a line may be.
+pub fn line_law(message: &Message) -> String {
+    let line = message.to_string();
+    plain_law(&line);
+    assert!(line.len() <= LINE_MAX, "{} bytes: {line}", line.len());
+    line
+}
+
+/// One line without characters that do something.
+pub fn plain_law(line: &str) {
+    let turns = |c: &char| matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let found = line.chars().find(|c| c.is_control() || turns(c));
+    assert_eq!(found, None, "{line:?}");
+    assert_eq!(line, line.trim_end());
 }
 
 /// A refusal names a structure of the specification, a place in the frame, and an answer
