@@ -133,7 +133,7 @@ kinds! {
         let bits = |cause| matches!(cause, RefusalCause::TooManyBits(field) if field.class() != OxmClass::OPENFLOW_BASIC);
         let other = |field: &OxmField| field.class() != OxmClass::OPENFLOW_BASIC;
         case.cause(bits) && case.theirs.is_none()
-            || case.theirs_is(|error| error == "OFPBMC_BAD_VALUE" || error == "OFPBMC_BAD_FIELD")
+            || case.theirs_is(|error| ["OFPBMC_BAD_VALUE", "OFPBMC_BAD_FIELD", "OFPBAC_BAD_SET_LEN"].contains(&error))
                 && case.body().is_some_and(|body| fields(body).iter().any(other))
     };
     "an unknown field that is set" => |case| {

@@ -127,7 +127,7 @@ fn duration(value: &Value) -> String {
     }
 }
 
-/// How long a port or a queue has been there, if that is known.
+/// How long a queue has been there, if that is known.
 fn or_unknown(value: &Value) -> String {
     if number(&value["duration_sec"]) == u64::from(u32::MAX) {
         "?".to_owned()
@@ -181,16 +181,16 @@ fn match_text(value: &Value) -> String {
             (Value::Null, _) => text,
             (_, Some(all)) if bits.as_ref().is_some_and(|bits| bits.len() * 8 == all) => text,
             (Value::String(mask), _) if mask.starts_with("0x") && mask.len() <= 18 => {
-                format!("{text}/{:#x}", number(&oxm["mask"]))
+                format!("{text}/{}", hex(number(&oxm["mask"])))
             }
             (_, Some(prefix)) if name.starts_with("IP") || name.ends_with("PA") => format!("{text}/{prefix}"),
             (mask, _) => format!("{text}/{}", super::ovs_text::text(mask)),
         };
-        let wide = || format!("{:#x}", number(value));
+        let wide = || hex(number(value));
         if let Some(register) = name.strip_prefix("NXM_NX_REG") {
             out.push(match &oxm["mask"] {
-                Value::Null => format!("reg{register}={:#x}", number(value)),
-                mask => format!("reg{register}={:#x}/{:#x}", number(value), number(mask)),
+                Value::Null => format!("reg{register}={}", hex(number(value))),
+                mask => format!("reg{register}={}/{}", hex(number(value)), hex(number(mask))),
             });
             continue;
         }
@@ -743,7 +743,10 @@ fn reply(kind: &str, body: &Value, add: &mut impl FnMut(&'static str, String)) {
                 ] {
                     add("word", format!("{name}={}", counter(&port[key])));
                 }
-                add("word", format!("duration={}", or_unknown(port)));
+                // One that is not known is not printed.
+                if number(&port["duration_sec"]) != u64::from(u32::MAX) {
+                    add("word", format!("duration={}", duration(port)));
+                }
             }
         }
         "QUEUE" => {

@@ -128,12 +128,7 @@ pub fn valid_actions(d: &mut Draw<'_>, ip: bool, tags: &mut u8) -> Vec<Action> {
             4 if ip => Action::SetNwTtl(d.u8()),
             5 if ip => Action::DecNwTtl,
             6 => {
-                let fields = [
-                    OxmField::ETH_SRC,
-                    OxmField::ETH_DST,
-                    OxmField::TUNNEL_ID,
-                    OxmField::METADATA,
-                ];
+                let fields = [OxmField::ETH_SRC, OxmField::ETH_DST, OxmField::TUNNEL_ID];
                 Action::SetField(plain_oxm(d, &fields))
             }
             7 if *tags > 0 => Action::SetField(plain_oxm(d, &[OxmField::VLAN_VID, OxmField::VLAN_PCP])),
@@ -196,14 +191,27 @@ pub fn make_valid(body: &mut Body, d: &mut Draw<'_>) {
             packet.actions = valid_actions(d, false, &mut 0);
             if packet.buffer_id != NO_BUFFER {
                 packet.data = Bytes::new();
+            } else if packet.data.is_empty() {
+                packet.data = Bytes::from_static(b"a packet");
             }
         }
+        Body::Hello(hello) => {
+            if !hello.offers(VERSION_1_3, VERSION_1_3) {
+                hello
+                    .elements
+                    .insert(0, HelloElement::VersionBitmap(vec![1 << VERSION_1_3]));
+            }
+        }
+        Body::TableMod(table) => table.config %= 4,
+        Body::SetConfig(config) => config.flags = d.pick(&[ConfigFlags::NONE, ConfigFlags::DROP, ConfigFlags::REASM]),
         Body::FlowMod(rule) => {
             rule.table_id = TableId(rule.table_id.0 % 200);
             rule.instructions = valid_instructions(d, rule.table_id, &rule.matching);
         }
         Body::GroupMod(group) => {
             valid_buckets(group.kind, &mut group.buckets, d);
+            // No bucket hands packets to the group itself.
+            group.group_id.0 += 1_000;
             if group.command == GroupModCommand::DELETE {
                 group.buckets.clear();
             }
