@@ -195,12 +195,10 @@ pub fn make_valid(body: &mut Body, d: &mut Draw<'_>) {
                 packet.data = Bytes::from_static(b"a packet");
             }
         }
-        Body::Hello(hello) => {
-            if !hello.offers(VERSION_1_3, VERSION_1_3) {
-                hello
-                    .elements
-                    .insert(0, HelloElement::VersionBitmap(vec![1 << VERSION_1_3]));
-            }
+        Body::Hello(hello) if !hello.offers(VERSION_1_3, VERSION_1_3) => {
+            hello
+                .elements
+                .insert(0, HelloElement::VersionBitmap(vec![1 << VERSION_1_3]));
         }
         Body::TableMod(table) => table.config %= 4,
         Body::SetConfig(config) => config.flags = d.pick(&[ConfigFlags::NONE, ConfigFlags::DROP, ConfigFlags::REASM]),
