@@ -101,7 +101,7 @@ const LEAST: usize = 8;
 /// Bytes of OFPAT_OUTPUT.
 const OUTPUT: usize = 16;
 
-/// Both, as they are written.
+/// Both, as they are written; an OFPAT_SET_FIELD of a small field is as long as the second.
 const LEAST_LEN: u8 = 8;
 const OUTPUT_LEN: u8 = 16;
 
@@ -180,6 +180,10 @@ impl Wire for Action {
             }
             Self::SetField(oxm) => {
                 // Type and length, the field, and what fills up to a multiple of 8.
+                if let Some([a, b, c, d, e, f, g, h, i, j, k, l]) = oxm.small_tlv() {
+                    w.array([k0, k1, 0, OUTPUT_LEN, a, b, c, d, e, f, g, h, i, j, k, l]);
+                    return Ok(());
+                }
                 let (filled, padding) = filled(oxm.wire_len().saturating_add(4));
                 let [l0, l1] = filled.to_be_bytes();
                 w.array([k0, k1, l0, l1]);

@@ -153,7 +153,7 @@ const LONG: usize = 255;
 #[derive(Clone)]
 pub struct Oxm {
     header: OxmHeader,
-    /// Value and mask and anything behind them, if they are few.
+    /// Value and mask and zeros behind them, if they are few.
     bytes: [u8; SHORT],
     /// Else those bytes.
     long: Option<Box<[u8; LONG]>>,
@@ -215,7 +215,10 @@ impl Oxm {
     /// most eight and eight are there. Most are like this.
     #[inline(always)]
     pub(crate) fn small(header: OxmHeader, bytes: &[u8]) -> Option<Self> {
-        let [a, b, c, d, e, f, g, h] = *bytes.first_chunk().filter(|_| header.payload() <= 8)?;
+        let behind = u64::BITS.checked_sub(u32::from(header.payload()).saturating_mul(8))?;
+        // What stands behind its bytes is another's.
+        let keep = u64::MAX.checked_shr(behind).unwrap_or(0);
+        let [a, b, c, d, e, f, g, h] = (u64::from_le_bytes(*bytes.first_chunk()?) & keep).to_le_bytes();
         Some(Self {
             header,
             bytes: [a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0],
@@ -223,14 +226,32 @@ impl Oxm {
         })
     }
 
+    /// The TLV and zeros behind it in twelve bytes, if it has one to eight and they are
+    /// of no experimenter. Most are like this.
+    #[inline]
+    pub(crate) fn small_tlv(&self) -> Option<[u8; 12]> {
+        let [c0, c1, number, length] = self.header.bytes();
+        let [a, b, c, d, e, f, g, h, ..] = self.bytes;
+        let small = matches!(length, 1..=8) && self.header.id_bytes().is_none();
+        small.then_some([c0, c1, number, length, a, b, c, d, e, f, g, h])
+    }
+
     /// The field that `header` announced, whose bytes `bytes` begin with.
     #[inline(never)]
     pub(crate) fn large(header: OxmHeader, bytes: &[u8]) -> Self {
-        let few = few(bytes, usize::from(header.payload()));
+        let len = usize::from(header.payload());
+        let Some(mut few) = few::<SHORT>(bytes, len) else {
+            return Self {
+                header,
+                bytes: [0; SHORT],
+                long: Some(long(bytes)),
+            };
+        };
+        few.get_mut(len..).unwrap_or_default().fill(0);
         Self {
             header,
-            long: if few.is_some() { None } else { Some(long(bytes)) },
-            bytes: few.unwrap_or_default(),
+            bytes: few,
+            long: None,
         }
     }
 
