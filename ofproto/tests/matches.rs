@@ -151,3 +151,50 @@ fn values_of_every_width_are_numbers() {
         assert_eq!(masked.mask(), Some(&bytes[..]));
     }
 }
+
+#[test]
+fn what_stood_behind_a_match_in_its_frame_does_not_follow_it_into_another() {
+    for len in 5..=60 {
+        let made = of_length(len);
+        let mut rule = FlowMod::new(FlowModCommand::ADD, TableId(0));
+        rule.matching = made.clone();
+        rule.instructions = vec![Instruction::WriteMetadata {
+            metadata: u64::MAX,
+            mask: u64::MAX,
+        }];
+        let frame = Message::new(1, Body::FlowMod(rule.clone()))
+            .to_bytes()
+            .expect("writable");
+        let Body::FlowMod(read) = Message::decode(&frame).expect("readable").body else {
+            panic!("a flow_mod")
+        };
+        // Its padding is where the metadata was.
+        let other = |matching| {
+            let mut other = rule.clone();
+            other.matching = matching;
+            other.instructions = vec![Instruction::GotoTable(TableId(1)), Instruction::ClearActions];
+            Message::new(1, Body::FlowMod(other)).to_bytes().expect("writable")
+        };
+        assert_eq!(other(read.matching), other(made), "{len}");
+    }
+}
+
+#[test]
+fn what_stood_behind_a_field_in_its_frame_does_not_follow_it_into_another() {
+    for length in 0..=20_usize {
+        let bytes: Vec<u8> = (1..=255).take(length).collect();
+        let field = OxmField::of_class(OxmClass(0x4242), 7);
+        let made = Oxm::new(field, &bytes, None).expect("an unknown field can have any length");
+        let filler = Oxm::new(field, &[0xff; 40], None).expect("an unknown field can have any length");
+        let frame = packet_in(&Match::from([made.clone(), filler]), 40);
+        let Body::PacketIn(packet) = Message::decode(&frame).expect("readable").body else {
+            panic!("a packet_in")
+        };
+        let read = packet.matching.iter().next().expect("two fields");
+        let set = |oxm| {
+            let packet = PacketOut::new(vec![Action::SetField(oxm), Action::PopVlan], Bytes::new());
+            Message::new(1, Body::PacketOut(packet)).to_bytes().expect("writable")
+        };
+        assert_eq!(set(read), set(made), "{length}");
+    }
+}
