@@ -176,6 +176,86 @@ fn what_lies_is_refused_with_structure_place_and_answer() {
             "OFPBAC_BAD_SET_LEN",
         ),
         (
+            actions("ffff 0010 00002320 0006 0010 0000 0000"),
+            "nx_action_reg_move at offset 80: needs 2 more bytes, 0 are left",
+            "OFPBAC_BAD_LEN",
+        ),
+        (
+            actions("ffff 0018 00002320 0006 0010 0000 0000 00010004 ffff5408"),
+            "nx_action_reg_move at offset 88: needs 4 more bytes, 0 are left",
+            "OFPBAC_BAD_LEN",
+        ),
+        (
+            actions("ffff 0020 00002320 0006 0010 0000 0000 00010004 00010204 0000000000000000"),
+            "nx_action_reg_move at offset 88: 8 bytes left over",
+            "OFPBAC_BAD_LEN",
+        ),
+        (
+            actions("ffff 0020 00002320 0007 0007 00010404 0000000000000005 0000000000000000"),
+            "nx_action_reg_load at offset 64: length 32, must be 24",
+            "OFPBAC_BAD_LEN",
+        ),
+        (
+            actions("ffff 0018 00002320 0007 0007 ffff5608 4f4e460000000005"),
+            "nx_action_reg_load at offset 80: needs 4 more bytes, 0 are left",
+            "OFPBAC_BAD_LEN",
+        ),
+        (
+            actions("ffff 0018 4f4e4600 0c80 0000 0010 0000 0000 0000 00010004"),
+            "ofp_action_copy_field at offset 88: needs 2 more bytes, 0 are left",
+            "OFPBAC_BAD_LEN",
+        ),
+        (
+            flow_mod("0001 000b 00010003 000001 0000000000"),
+            "ofp_match at offset 52: field length 3, NXM_NX_REG0 has 4",
+            "OFPBMC_BAD_LEN",
+        ),
+        (
+            flow_mod("0001 000c ffff5604 4f4e4600 00000000"),
+            "ofp_match at offset 52: field length 0, ONFOXM_ET_ACTSET_OUTPUT has 4",
+            "OFPBMC_BAD_LEN",
+        ),
+        (
+            "04040014 00000001 4f4e4600 000008fc 00000001".into(),
+            "ofp_bundle_ctrl_msg at offset 20: needs 2 more bytes, 0 are left",
+            "OFPBRC_BAD_LEN",
+        ),
+        (
+            "0404001c 00000001 4f4e4600 000008fc 00000001 0000 0000 ffff 0003".into(),
+            "ofp_bundle_prop_header at offset 24: length 3, at least 4 needed",
+            "OFPBRC_BAD_LEN",
+        ),
+        (
+            "0404001e 00000001 4f4e4600 000008fc 00000001 0000 0000 0009 0006 0102".into(),
+            "ofp_bundle_ctrl_msg at offset 30: needs 2 more bytes, 0 are left",
+            "OFPBRC_BAD_LEN",
+        ),
+        (
+            "04040020 00000001 4f4e4600 000008fd 00000001 0000 0000 04020007 00000001".into(),
+            "ofp_bundle_add_msg at offset 24: length 7, at least 8 needed",
+            "OFPBRC_BAD_LEN",
+        ),
+        (
+            "04040020 00000001 4f4e4600 000008fd 00000001 0000 0000 04020009 00000001".into(),
+            "ofp_bundle_add_msg at offset 24: length 9, only 8 bytes there",
+            "OFPBRC_BAD_LEN",
+        ),
+        (
+            "04040028 00000001 4f4e4600 000008fd 00000001 0000 0000 04020009 00000001 00 00000000000000".into(),
+            "ofp_bundle_add_msg at offset 33: 7 bytes left over",
+            "OFPBRC_BAD_LEN",
+        ),
+        (
+            "05040018 00000001 4f4e4600 000008fc 00000001 0000 0000".into(),
+            "ofp_header at offset 0: version 0x05, only 0x04 is known",
+            "OFPBRC_BAD_VERSION",
+        ),
+        (
+            "05210008 00000001".into(),
+            "ofp_bundle_ctrl_msg at offset 8: needs 4 more bytes, 0 are left",
+            "OFPBRC_BAD_LEN",
+        ),
+        (
             "040f0020 00000001 0000 00 00 00000001 0008 0000 00000000 00000000 00000000".into(),
             "ofp_bucket at offset 16: length 8, at least 16 needed",
             "OFPGMFC_BAD_BUCKET",
@@ -275,6 +355,55 @@ fn a_value_that_could_not_be_read_back_is_not_written_and_leaves_nothing_behind(
             "ofp_action_experimenter_header: a body of 4 bytes is not possible",
         ),
         (
+            action(Action::Experimenter {
+                experimenter: ExperimenterId::NICIRA,
+                body: Bytes::from_static(&[0, 7, 0, 0, 0, 0, 0, 0]),
+            }),
+            "ofp_action_experimenter_header: type 7 is known and was given as unknown",
+        ),
+        (
+            action(Action::Experimenter {
+                experimenter: ExperimenterId::ONF,
+                body: Bytes::from_static(&[0x0c, 0x80, 0, 0, 0, 0, 0, 0]),
+            }),
+            "ofp_action_experimenter_header: type 3200 is known and was given as unknown",
+        ),
+        (
+            action(Action::RegLoad(FieldLoad {
+                bits: OfsNBits::new(0, 8).expect("a byte"),
+                dst: OxmId::of(OxmField::ONFOXM_ET_ACTSET_OUTPUT).expect("a known field"),
+                value: 1,
+            })),
+            "nx_action_reg_load: type 1330529792 has another body",
+        ),
+        (
+            Body::Experimenter(Experimenter {
+                experimenter: ExperimenterId::ONF,
+                exp_type: BundleAdd::EXP_TYPE,
+                data: any(),
+            }),
+            "ofp_experimenter_header: type 2301 is known and was given as unknown",
+        ),
+        (
+            Body::BundleAdd(BundleAdd {
+                bundle_id: 1,
+                flags: BundleFlags::NONE,
+                message: Bytes::from_static(&[4, 2, 0, 9, 0, 0, 0, 1]),
+                properties: Vec::new(),
+            }),
+            "ofp_bundle_add_msg: a body of 8 bytes is not possible",
+        ),
+        (
+            Body::BundleControl(BundleControl {
+                properties: vec![BundleProp::Unknown {
+                    kind: BundlePropType::EXPERIMENTER,
+                    body: any(),
+                }],
+                ..BundleControl::new(1, BundleCtrlType::OPEN_REQUEST, BundleFlags::NONE)
+            }),
+            "ofp_bundle_prop_header: type 65535 is known and was given as unknown",
+        ),
+        (
             rule(vec![Instruction::Unknown {
                 kind: InstructionType::METER,
                 body: any(),
@@ -328,6 +457,20 @@ fn a_value_that_could_not_be_read_back_is_not_written_and_leaves_nothing_behind(
         version: 1,
         ..Message::new(1, Body::BarrierRequest)
     };
+    let unknown = Message {
+        version: VERSION_1_4,
+        ..Message::new(
+            1,
+            Body::Unknown {
+                kind: MessageType::BUNDLE_CONTROL,
+                body: any(),
+            },
+        )
+    };
+    assert_eq!(
+        unknown.to_bytes().expect_err("it is known in 1.4").to_string(),
+        "ofp_header: type 33 is known and was given as unknown"
+    );
     let error = old.to_bytes().expect_err("1.0 has no such barrier");
     assert_eq!(error.to_string(), "ofp_header: does not exist in version 0x01");
 }
