@@ -88,6 +88,25 @@ fn what_was_decoded_can_be_encoded_again_on_the_spot_and_later() {
 }
 
 #[test]
+fn as_text_each_message_is_a_line_in_the_words_of_ovs_ofctl() {
+    let input = format!("{BARRIER}\n{ECHO}\n040\n{ROLE}\n");
+    let ran = skerry(&["ofp", "decode", "--text"], input.as_bytes());
+    assert_eq!((ran.code, ran.err.as_str()), (Some(1), ""));
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    assert_eq!(lines[0], "OFPT_BARRIER_REQUEST (OF1.3) (xid=0x1):");
+    assert_eq!(lines[1], "OFPT_ECHO_REQUEST (OF1.3) (xid=0x2): 2 bytes of payload");
+    // What is malformed has no text of its own: it is told as always.
+    assert_eq!(objects(lines[2])[0]["structure"], "hex");
+    assert_eq!(
+        lines[3],
+        "OFPT_ROLE_REQUEST (OF1.3) (xid=0x3): role=master generation_id=7"
+    );
+    let both = skerry(&["ofp", "decode", "--text", "--reencode"], b"");
+    assert_eq!(both.code, Some(2), "{}", both.err);
+}
+
+#[test]
 fn what_cannot_be_encoded_is_told_with_its_line_and_the_others_are_printed() {
     let input = format!(
         "{}\n{}\n{{\n{}\n",

@@ -1,4 +1,4 @@
-//! One frame, one line: between bytes, hexadecimal and JSON.
+//! One frame, one line: between bytes, hexadecimal, JSON and text.
 
 use std::borrow::Cow;
 
@@ -28,10 +28,25 @@ impl From<DecodeError> for Malformed {
     }
 }
 
+/// How a message is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// An object.
+    Json,
+    /// An object, and in it the message encoded again.
+    JsonAndBytes,
+    /// The codec's own line, for people.
+    Text,
+}
+
 /// The line for a frame, and whether it is a good one.
-pub fn decode(found: Result<Bytes, Malformed>, reencode: bool) -> (String, bool) {
-    match found.and_then(|frame| object(&frame, reencode)) {
-        Ok(object) => (object.to_string(), true),
+pub fn decode(found: Result<Bytes, Malformed>, form: Form) -> (String, bool) {
+    let line = |frame: Bytes| match form {
+        Form::Json | Form::JsonAndBytes => Ok(object(&frame, form == Form::JsonAndBytes)?.to_string()),
+        Form::Text => Ok(Message::decode(&frame)?.to_string()),
+    };
+    match found.and_then(line) {
+        Ok(line) => (line, true),
         Err(malformed) => {
             let text = serde_json::to_string(&malformed).expect("two texts and a number are always JSON");
             (text, false)

@@ -1,4 +1,4 @@
-//! `skerry ofp decode|encode`: OpenFlow messages as JSON and back.
+//! `skerry ofp decode|encode`: OpenFlow messages as JSON and back, or as text for people.
 //!
 //! Standard input is hexadecimal, one frame a line, or a capture, which is told from its first bytes. What a
 //! message says is the codec's business; here frames are found and lines are written.
@@ -30,6 +30,9 @@ pub enum Command {
     /// together for each connection and direction. A frame that is malformed is printed as
     /// {"error", "structure", "offset"}, and the exit code is 1 at the end.
     Decode {
+        /// One line of text for each message, in the words of ovs-ofctl, instead of JSON
+        #[arg(long, conflicts_with = "reencode")]
+        text: bool,
         /// Add "bytes": the decoded message encoded again, in hexadecimal
         #[arg(long)]
         reencode: bool,
@@ -42,12 +45,14 @@ pub enum Command {
 pub fn run(command: &Command) -> Result<(), Failure> {
     let input = std::io::stdin().lock();
     match command {
-        Command::Decode { reencode } => decode(input, *reencode),
+        Command::Decode { text: true, .. } => decode(input, codec::Form::Text),
+        Command::Decode { reencode: true, .. } => decode(input, codec::Form::JsonAndBytes),
+        Command::Decode { .. } => decode(input, codec::Form::Json),
         Command::Encode => encode(input),
     }
 }
 
-fn decode(mut input: impl Read, reencode: bool) -> Result<(), Failure> {
+fn decode(mut input: impl Read, form: codec::Form) -> Result<(), Failure> {
     let mut magic = Vec::new();
     input
         .by_ref()
@@ -58,7 +63,7 @@ fn decode(mut input: impl Read, reencode: bool) -> Result<(), Failure> {
     let input = Cursor::new(magic).chain(input);
     let mut all_good = true;
     let mut print = |found: Result<Bytes, codec::Malformed>| {
-        let (text, good) = codec::decode(found, reencode);
+        let (text, good) = codec::decode(found, form);
         all_good &= good;
         line(&text)
     };
