@@ -38,8 +38,16 @@ fn main() -> io::Result<()> {
 /// Streams of vectors, cut in several ways.
 fn streams(frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut streams = Vec::new();
-    for cuts in [&[][..], &[0], &[7, 8], &[63, 250], &[253]] {
-        let mut stream = vec![u8::try_from(cuts.len()).expect("a few cuts")];
+    // The bits of the first byte: into the framer's buffer, again and again.
+    for (how, cuts) in [
+        (0, &[][..]),
+        (0, &[0]),
+        (0x40, &[7, 8]),
+        (0, &[63, 250]),
+        (0xc0, &[253]),
+        (0x80, &[251]),
+    ] {
+        let mut stream = vec![how | u8::try_from(cuts.len()).expect("a few cuts")];
         stream.extend_from_slice(cuts);
         for frame in frames {
             if stream.len() + frame.len() <= STREAM {
