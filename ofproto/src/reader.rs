@@ -344,10 +344,23 @@ impl<'f> Reader<'f> {
     pub(crate) fn list_onto<T: Wire>(&mut self, mut list: Vec<T>) -> Result<Vec<T>, DecodeError> {
         while !self.is_empty() {
             let before = self.left();
-            T::read_and(self, |_| Ok(()), |value| list.push(value))?;
+            list.reserve(1);
+            T::read_and(self, |_| Ok(()), |value| push_within_capacity(&mut list, value))?;
             debug_assert!(self.left() < before, "{} without a byte", self.read);
         }
         Ok(list)
+    }
+}
+
+/// `Vec::push_within_capacity`, which is not stable yet: there is room. A push that may
+/// make room would first write the value elsewhere and then move it.
+#[inline(always)]
+fn push_within_capacity<T>(list: &mut Vec<T>, value: T) {
+    debug_assert!(list.len() < list.capacity(), "room was made before");
+    if list.len() < list.capacity() {
+        list.push(value);
+    } else {
+        core::mem::forget(value);
     }
 }
 
@@ -356,6 +369,13 @@ impl<'f> Reader<'f> {
 fn peek_u16(bytes: &[u8], at: usize) -> Option<usize> {
     let number = bytes.get(at..)?.first_chunk::<2>()?;
     Some(usize::from(u16::from_be_bytes(*number)))
+}
+
+/// How many elements there are in `bytes` if all are as long as the first.
+#[inline]
+pub(crate) fn guess_elements(bytes: &[u8], length_at: usize, least: usize) -> usize {
+    let first = peek_u16(bytes, length_at).filter(|said| *said >= least);
+    first.and_then(|said| bytes.len().checked_div(said)).unwrap_or(0)
 }
 
 /// How many elements stand one behind the other in `bytes`, up to the first whose

@@ -203,7 +203,7 @@ macro_rules! wire_element {
             }
             #[inline]
             fn count(bytes: &[u8]) -> usize {
-                $crate::wire::count_elements(bytes, $at, $least)
+                $crate::wire::guess_elements(bytes, $at, $least)
             }
         }
 

@@ -3,7 +3,7 @@
 use crate::error::{DecodeError, EncodeError};
 use bytes::Bytes;
 
-pub(crate) use crate::reader::{Reader, count_elements};
+pub(crate) use crate::reader::{Reader, count_elements, guess_elements};
 pub(crate) use crate::writer::{Writer, too_long, write_to};
 
 /// Something with one form on the wire.
@@ -41,8 +41,8 @@ pub(crate) trait Wire: Sized {
     /// Writes it, with zero padding.
     fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError>;
 
-    /// How many of them stand in `bytes`, as far as their lengths tell it cheaply: a
-    /// list makes room for so many before it reads them. Only the room depends on it.
+    /// How many of them probably stand in `bytes`: a list makes room for so many before
+    /// it reads them. Only the room depends on it.
     #[inline]
     fn count(bytes: &[u8]) -> usize {
         let _ = bytes;
