@@ -277,10 +277,9 @@ impl Iterator for MatchIter<'_> {
         }
         let header = OxmHeader::peek(self.room)?;
         let payload = self.room.get(header.skip()..)?;
-        let behind = payload.get(usize::from(header.payload())..)?;
-        let whole = self.room.len().saturating_sub(behind.len());
-        self.left = self.left.checked_sub(whole)?;
-        self.room = behind;
+        let length = usize::from(header.payload());
+        self.left = self.left.checked_sub(header.skip().saturating_add(length))?;
+        self.room = payload.get(length..)?;
         match Oxm::small(header, payload) {
             None => Some(Oxm::large(header, payload)),
             small => small,

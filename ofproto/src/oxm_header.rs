@@ -3,8 +3,9 @@
 use crate::number::ExperimenterId;
 use crate::oxm::{OxmClass, OxmField};
 
-/// What stands in front of a value on the wire, in one word: class, number and mask bit,
-/// length; then whose field it is, in class OFPXMC_EXPERIMENTER (otherwise 0).
+/// What stands in front of a value on the wire, in one word: class, number and mask bit;
+/// then the bytes of value and mask; then whose field it is, in class
+/// OFPXMC_EXPERIMENTER (otherwise 0).
 ///
 /// One word because it is handed on often, and a word is handed on at once.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,9 +33,10 @@ impl OxmHeader {
 
     #[cold]
     fn peek_experimenter(bytes: &[u8]) -> Option<Self> {
-        let header = *bytes.first_chunk::<{ HEADER + EXPERIMENTER }>()?;
-        let [_, _, _, length, ..] = header;
-        (length >= EXPERIMENTER_LEN).then_some(Self(u64::from_be_bytes(header)))
+        let [c0, c1, field, length, a, b, c, d] = *bytes.first_chunk::<{ HEADER + EXPERIMENTER }>()?;
+        // The length counts the experimenter's id.
+        let payload = length.checked_sub(EXPERIMENTER_LEN)?;
+        Some(Self(u64::from_be_bytes([c0, c1, field, payload, a, b, c, d])))
     }
 
     /// The header of a field with a value (and mask) of `payload` bytes; `None` when the
@@ -42,11 +44,12 @@ impl OxmHeader {
     pub(crate) fn new(field: OxmField, masked: bool, payload: usize) -> Option<Self> {
         let id = field.experimenter();
         let extra = if id.is_some() { EXPERIMENTER } else { 0 };
-        let length = u8::try_from(payload.checked_add(extra)?).ok()?;
+        u8::try_from(payload.checked_add(extra)?).ok()?;
+        let payload = u8::try_from(payload).ok()?;
         let [c0, c1] = field.class().0.to_be_bytes();
         let [a, b, c, d] = id.map_or(0, |id| id.0).to_be_bytes();
         let number = (field.number() << 1) | u8::from(masked);
-        Some(Self(u64::from_be_bytes([c0, c1, number, length, a, b, c, d])))
+        Some(Self(u64::from_be_bytes([c0, c1, number, payload, a, b, c, d])))
     }
 
     #[inline]
@@ -77,12 +80,8 @@ impl OxmHeader {
     /// Bytes of value and mask.
     #[inline]
     pub(crate) fn payload(self) -> u8 {
-        let [_, _, _, length, ..] = self.0.to_be_bytes();
-        if self.is_of_experimenter() {
-            length.saturating_sub(EXPERIMENTER_LEN)
-        } else {
-            length
-        }
+        let [_, _, _, payload, ..] = self.0.to_be_bytes();
+        payload
     }
 
     /// Bytes before them.
@@ -98,14 +97,19 @@ impl OxmHeader {
     /// Bytes of all of it.
     #[inline]
     pub(crate) fn whole(self) -> u16 {
-        let [_, _, _, length, ..] = self.0.to_be_bytes();
+        let [.., length] = self.bytes();
         u16::from(length).saturating_add(4)
     }
 
     /// The header as it stands on the wire.
     #[inline]
     pub(crate) fn bytes(self) -> [u8; HEADER] {
-        let [c0, c1, number, length, ..] = self.0.to_be_bytes();
+        let [c0, c1, number, payload, ..] = self.0.to_be_bytes();
+        let length = if self.is_of_experimenter() {
+            payload.saturating_add(EXPERIMENTER_LEN)
+        } else {
+            payload
+        };
         [c0, c1, number, length]
     }
 
