@@ -233,19 +233,26 @@ impl ErrorMsg {
         code.map(BundleFailedCode).filter(|code| code.name().is_some())
     }
 
+    /// The type and code that say in this version of the protocol what is wrong with a bundle.
+    pub(crate) fn bundle_answer(version: u8, code: BundleFailedCode) -> (ErrorType, u16) {
+        if version >= VERSION_1_4 {
+            (ErrorType::BUNDLE_FAILED, code.0)
+        } else {
+            (ErrorType::EXPERIMENTER, BUNDLE_FAILED_EXP_TYPE.saturating_add(code.0))
+        }
+    }
+
     /// Says in this version of the protocol what is wrong with a bundle. `about` is the
     /// beginning of the message that is refused.
     pub fn of_bundle(version: u8, code: BundleFailedCode, about: &[u8]) -> Self {
-        if version >= VERSION_1_4 {
-            return Self {
-                kind: ErrorType::BUNDLE_FAILED,
-                code: code.0,
-                data: Bytes::copy_from_slice(about),
-            };
+        let (kind, code) = Self::bundle_answer(version, code);
+        if kind == ErrorType::BUNDLE_FAILED {
+            let data = Bytes::copy_from_slice(about);
+            return Self { kind, code, data };
         }
         Self {
-            kind: ErrorType::EXPERIMENTER,
-            code: BUNDLE_FAILED_EXP_TYPE.saturating_add(code.0),
+            kind,
+            code,
             data: [&ExperimenterId::ONF.0.to_be_bytes(), about].concat().into(),
         }
     }

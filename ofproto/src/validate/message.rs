@@ -34,8 +34,8 @@ impl Message {
                 BadRequestCode::BAD_TYPE,
                 RefusalCause::UnknownType(u32::from(kind.0)),
             ),
-            // Whether the kind, the flags and the message within are fine is not judged yet.
-            Body::BundleControl(_) | Body::BundleAdd(_) => Ok(()),
+            Body::BundleControl(control) => control.validate(self.version),
+            Body::BundleAdd(add) => add.validate(self.version, self.xid),
             // Without values, or with what only a switch says of itself.
             Body::Error(_)
             | Body::EchoRequest(_)

@@ -13,9 +13,11 @@
 //! of a rule, a group or a meter that exists was taken once. What only a switch says of
 //! itself (counters, reasons, settings) is not judged: nobody refuses it.
 //!
-//! A `validate` that finds nothing wrong does not allocate, and none panics.
+//! A `validate` that finds nothing wrong does not allocate, and none panics. Only that of a
+//! message in a bundle reads it first.
 
 mod action;
+mod bundle;
 mod experimenter;
 mod field;
 mod flow;
@@ -39,6 +41,7 @@ use crate::error_msg::{
     HelloFailedCode, MeterModFailedCode, PortModFailedCode, QueueOpFailedCode, RoleRequestFailedCode,
     SwitchConfigFailedCode, TableFeaturesFailedCode, TableModFailedCode,
 };
+use crate::header::MessageType;
 use crate::instruction::InstructionType;
 use crate::number::{ExperimenterId, GroupId, MeterId, PortNo, QueueId, TableId};
 use crate::oxm::OxmField;
@@ -141,6 +144,12 @@ pub enum RefusalCause {
     Role(u32),
     /// A known experimenter's message with a body of another length than it has.
     BodyLength(usize),
+    /// A message in a bundle with another transaction id than the one it came in.
+    OtherXid(u32),
+    /// A message that cannot be in a bundle.
+    NotInBundle(MessageType),
+    /// A message in a bundle whose structure is wrong.
+    MalformedMessage,
     /// A hello that does not offer version 1.3.
     NoCommonVersion,
 }
@@ -190,6 +199,9 @@ impl fmt::Display for RefusalCause {
             Self::NoPacket => f.write_str("neither a packet nor a buffered one"),
             Self::Role(role) => write!(f, "role {role} is not known"),
             Self::BodyLength(length) => write!(f, "a body of {length} bytes is not possible"),
+            Self::OtherXid(xid) => write!(f, "the message in it has transaction id {xid:#x}"),
+            Self::NotInBundle(kind) => write!(f, "{kind} cannot be in a bundle"),
+            Self::MalformedMessage => f.write_str("the message in a bundle is malformed"),
             Self::NoCommonVersion => f.write_str("version 1.3 is not offered"),
         }
     }

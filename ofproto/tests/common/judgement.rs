@@ -5,7 +5,7 @@ use super::mutate::Mutant;
 use super::ovs_text::error_name;
 use bytes::Bytes;
 use ofproto::json::to_json;
-use ofproto::{DecodeError, ErrorType, Message, Refusal};
+use ofproto::{Body, BundleFailedCode, DecodeError, ErrorType, Message, Refusal};
 
 /// What we say of a frame.
 pub enum Ours {
@@ -15,6 +15,18 @@ pub enum Ours {
     Refused(Message, Refusal),
     /// A switch would take it.
     Taken(Message),
+}
+
+impl Ours {
+    fn of(frame: &Bytes) -> Self {
+        match Message::decode(frame) {
+            Err(error) => Self::Malformed(error),
+            Ok(message) => match message.validate() {
+                Err(refusal) => Self::Refused(message, refusal),
+                Ok(()) => Self::Taken(message),
+            },
+        }
+    }
 }
 
 /// One frame before both judges.
@@ -34,13 +46,7 @@ pub struct Case {
 impl Case {
     pub fn new(mutant: Mutant, printed: &str) -> Self {
         let Mutant { frame, how, strange } = mutant;
-        let ours = match Message::decode(&frame) {
-            Err(error) => Ours::Malformed(error),
-            Ok(message) => match message.validate() {
-                Err(refusal) => Ours::Refused(message, refusal),
-                Ok(()) => Ours::Taken(message),
-            },
-        };
+        let ours = Ours::of(&frame);
         let theirs = refused(printed).map(str::to_owned);
         let unequal = match (&ours, &theirs) {
             (Ours::Taken(message), None) => difference(&to_json(message), printed),
@@ -56,6 +62,24 @@ impl Case {
         }
     }
 
+    /// The message that is added to a bundle, if that is what this is, as a case of its own.
+    pub fn added(&self) -> Option<Self> {
+        let (Ours::Taken(message) | Ours::Refused(message, _)) = &self.ours else {
+            return None;
+        };
+        let Body::BundleAdd(add) = &message.body else {
+            return None;
+        };
+        Some(Self {
+            how: self.how.clone(),
+            strange: self.strange,
+            frame: add.message.clone(),
+            ours: Ours::of(&add.message),
+            theirs: self.theirs.clone(),
+            unequal: self.unequal.clone(),
+        })
+    }
+
     /// The name of our answer, as Open vSwitch would print it.
     pub fn answer(&self) -> Option<String> {
         let (kind, code) = match &self.ours {
@@ -64,6 +88,10 @@ impl Case {
             Ours::Taken(_) => return None,
         };
         Some(match (kind, code) {
+            (ErrorType::EXPERIMENTER, 2300..=2315) => {
+                let code = BundleFailedCode(code - 2300);
+                code.name().expect("every code has a name").to_owned()
+            }
             (ErrorType::EXPERIMENTER, 2600) => "OFPBIC_DUP_INST".to_owned(),
             (ErrorType::EXPERIMENTER, 4250) => "OFPBAC_BAD_SET_MASK".to_owned(),
             (ErrorType::EXPERIMENTER, 4444) => "OFPBPC_DUP_TYPE".to_owned(),

@@ -61,6 +61,9 @@ kinds! {
     "the counters of a group" => |case| {
         case.starts(0x13, 6) && case.malformed().is_some() && case.theirs.is_none()
     };
+    "properties of a bundle" => |case| {
+        matches!(&case.ours, Ours::Malformed(error) if error.structure.starts_with("ofp_bundle")) && case.theirs.is_none()
+    };
     "what a packet-in tells" => |case| match case.body() {
         None => case.frame[1] == 0x0a && case.malformed().is_some_and(width) && case.theirs.is_none(),
         Some(Body::PacketIn(packet)) => packet.matching.validate().is_err_and(|refusal| {
@@ -78,6 +81,11 @@ kinds! {
     };
     "reasons that nobody defined" => |case| {
         matches!(case.body(), Some(Body::SetAsync(_))) && case.unknown_flags()
+    };
+    "what is done with a bundle" => |case| {
+        matches!(case.body(), Some(Body::BundleControl(_) | Body::BundleAdd(_)))
+            && case.refusal().is_some_and(|refusal| refusal.structure.starts_with("ofp_bundle"))
+            && case.theirs.is_none()
     };
     "the configuration of a table" => |case| matches!(case.body(), Some(Body::TableMod(_))) && case.unknown_flags();
     "fragments dropped and put together" => |case| {
@@ -128,6 +136,10 @@ kinds! {
     "messages of the ONF" => |case| {
         let onf = |cause| matches!(cause, RefusalCause::UnknownExperimenterType { experimenter: ExperimenterId::ONF, .. });
         case.cause(onf) && matches!(case.body(), Some(Body::Experimenter(_)))
+    };
+    "actions of Nicira" => |case| {
+        case.cause(|cause| matches!(cause, RefusalCause::UnknownExperimenterType { .. }))
+            && case.answer_is(|code| code == "OFPBAC_BAD_VENDOR_TYPE")
     };
     "bits of a field of Nicira's" => |case| {
         let bits = |cause| matches!(cause, RefusalCause::TooManyBits(field) if field.class() != OxmClass::OPENFLOW_BASIC);
@@ -217,7 +229,7 @@ kinds! {
     };
     "three tags" => |case| case.theirs_is(|error| error == "OFPBAC_BAD_TAG");
     "padding that is not zero" => |case| {
-        case.theirs_is(|error| error == "OFPBAC_BAD_SET_ARGUMENT")
+        case.theirs_is(|error| error == "OFPBAC_BAD_SET_ARGUMENT" || error.ends_with("MUST_BE_ZERO"))
             && matches!(&case.ours, Ours::Taken(message) if message.to_bytes().is_ok_and(|bytes| bytes != case.frame))
     };
     "a watch in other groups" => |case| {

@@ -500,7 +500,7 @@ pub fn ours(message: &Value) -> Facts {
     let mut facts: Facts = vec![("type", name), ("xid", format!("{:#x}", number(&message["xid"])))];
     let mut add = |name: &'static str, value: String| facts.push((name, value));
     if let Some(bundle) = message["bundle_id"].as_u64() {
-        add("word", format!("bundle_id={bundle:#x}"));
+        add("word", format!("bundle_id={}", hex(bundle)));
         if !message["bundle_ctrl_type"].is_null() {
             add(
                 "word",

@@ -22,6 +22,7 @@ fn what_a_switch_would_refuse_is_reported_with_the_error_it_would_answer() {
         rules::instructions(),
         modifications::modifications(),
         others::others(),
+        others::bundles(),
         others::told(),
     ];
     for (body, words, answer) in tables.into_iter().flatten() {
@@ -93,6 +94,9 @@ fn what_is_near_a_refusal_and_right_is_taken() {
         meter(MeterModCommand::DELETE, 0xff, MeterId::ALL.0, Vec::new()),
         meter(MeterModCommand::ADD, 0xd, MeterId::CONTROLLER.0, Vec::new()),
         Body::Hello(Hello { elements: Vec::new() }),
+        Body::BundleAdd(
+            BundleAdd::new(1, BundleFlags::ORDERED, &Message::new(1, flow_mod(|_| {}))).expect("a rule can be written"),
+        ),
     ];
     for body in all {
         assert_eq!(Message::new(1, body.clone()).validate(), Ok(()), "{body:?}");
@@ -103,6 +107,18 @@ fn what_is_near_a_refusal_and_right_is_taken() {
     };
     assert!(old(3).validate().is_err());
     assert!(old(6).validate().is_ok());
+}
+
+#[test]
+fn what_is_wrong_with_a_bundle_is_said_in_the_words_of_its_version() {
+    let control = BundleControl::new(1, BundleCtrlType(8), BundleFlags::NONE);
+    let newer = Message {
+        version: VERSION_1_4,
+        ..Message::new(1, Body::BundleControl(control))
+    };
+    let refusal = newer.validate().expect_err("a type that nobody defined");
+    let answer = (ErrorType::BUNDLE_FAILED, BundleFailedCode::BAD_TYPE.0);
+    assert_eq!(refusal.to_answer(), answer);
 }
 
 #[test]

@@ -252,6 +252,80 @@ pub fn others() -> Vec<Row> {
     ]
 }
 
+/// What is wrong with bundles: in 1.3 it is said with the ONF's numbers, 2300 and up.
+pub fn bundles() -> Vec<Row> {
+    let open = |change: fn(&mut BundleControl)| {
+        let mut control = BundleControl::new(1, BundleCtrlType::OPEN_REQUEST, BundleFlags::ATOMIC);
+        change(&mut control);
+        Body::BundleControl(control)
+    };
+    let add = |xid, body| {
+        let message = Message::new(xid, body);
+        Body::BundleAdd(BundleAdd::new(1, BundleFlags::ATOMIC, &message).expect("a message that can be written"))
+    };
+    let raw = |message: &'static [u8]| {
+        Body::BundleAdd(BundleAdd {
+            bundle_id: 1,
+            flags: BundleFlags::NONE,
+            message: Bytes::from_static(message),
+            properties: Vec::new(),
+        })
+    };
+    vec![
+        (
+            open(|control| control.kind = BundleCtrlType(8)),
+            "ofp_bundle_ctrl_msg: type 8 is not known",
+            "2306 of the ONF",
+        ),
+        (
+            open(|control| control.flags = BundleFlags(4)),
+            "ofp_bundle_ctrl_msg: flags 0x4 have no meaning",
+            "2307 of the ONF",
+        ),
+        (
+            open(|control| {
+                control.properties = vec![BundleProp::Experimenter {
+                    experimenter: STRANGER,
+                    exp_type: 1,
+                    data: Bytes::new(),
+                }];
+            }),
+            "ofp_bundle_prop_header: experimenter 0x0000abcd is not known",
+            "2300 of the ONF",
+        ),
+        (
+            open(|control| {
+                control.properties = vec![BundleProp::Unknown {
+                    kind: BundlePropType(9),
+                    body: Bytes::new(),
+                }];
+            }),
+            "ofp_bundle_prop_header: type 9 is not known",
+            "2300 of the ONF",
+        ),
+        (
+            add(2, flow_mod(|_| {})),
+            "ofp_bundle_add_msg: the message in it has transaction id 0x2",
+            "2309 of the ONF",
+        ),
+        (
+            add(1, Body::EchoRequest(Bytes::new())),
+            "ofp_bundle_add_msg: OFPT_ECHO_REQUEST cannot be in a bundle",
+            "2310 of the ONF",
+        ),
+        (
+            add(1, flow_mod(|rule| rule.table_id = TableId::ALL)),
+            "ofp_flow_mod: table OFPTT_ALL cannot stand here",
+            "OFPFMFC_BAD_TABLE_ID",
+        ),
+        (
+            raw(&[4, 17, 0, 8, 0, 0, 0, 1]),
+            "ofp_table_mod: the message in a bundle is malformed",
+            "OFPBRC_BAD_LEN",
+        ),
+    ]
+}
+
 /// What is told of what exists, of which only the parts are judged.
 pub fn told() -> Vec<Row> {
     let told = |body| Body::MultipartReply(MultipartReply::new(body));
