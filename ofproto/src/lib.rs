@@ -174,6 +174,8 @@
 //! | 7.4.1 to 7.4.3 | packets in, rules that ended, ports that changed | [`PacketIn`], [`FlowRemoved`], [`PortStatus`] |
 //! | 7.4.4 | errors | [`ErrorMsg`], [`ErrorType`] |
 //! | 7.5.1 to 7.5.4 | hello, echo, experimenters | [`Hello`], [`Body::EchoRequest`], [`Experimenter`] |
+//! | of the ONF | bundles, role status, copy-field | [`BundleControl`], [`BundleAdd`], [`RoleStatus`], [`Action::CopyField`] |
+//! | of Nicira | registers, actions on parts of fields | [`NXM_1_TABLE`], [`Action::RegMove`], [`Action::RegLoad`] |
 //!
 //! # Features
 //!
