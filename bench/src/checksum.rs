@@ -116,11 +116,14 @@ fn matching(fields: &Match) -> u64 {
 
 #[inline]
 fn oxm(oxm: &Oxm) -> u64 {
-    let (field, mask) = (oxm.field(), oxm.mask_u64().unwrap_or_default());
-    let length = (oxm.value().len() << u32::from(oxm.is_masked())) as u64;
-    let header =
-        u64::from(field.class().0) << 16 | u64::from(field.number()) << 9 | u64::from(oxm.is_masked()) << 8 | length;
-    weighed(&[header, oxm.value_u64().unwrap_or_default(), mask])
+    let field = oxm.field();
+    let name = u64::from(field.class().0) << 16 | u64::from(field.number()) << 9;
+    let (width, value) = (oxm.value().len() as u64, oxm.value_u64().unwrap_or_default());
+    if oxm.is_masked() {
+        weighed(&[name | 1 << 8 | width * 2, value, oxm.mask_u64().unwrap_or_default()])
+    } else {
+        weighed(&[name | width, value])
+    }
 }
 
 #[inline]
