@@ -7,27 +7,30 @@ use crate::subfield::{self, FieldCopy, FieldLoad};
 use crate::wire::{Reader, Wire, Writer, count_elements};
 use bytes::Bytes;
 
-code_point! {
+kind_table! {
     /// What an action does (section 7.2.5, `enum ofp_action_type`).
     ActionType(u16), "OFPAT_" {
-        OUTPUT = 0,
-        COPY_TTL_OUT = 11,
-        COPY_TTL_IN = 12,
-        SET_MPLS_TTL = 15,
-        DEC_MPLS_TTL = 16,
-        PUSH_VLAN = 17,
-        POP_VLAN = 18,
-        PUSH_MPLS = 19,
-        POP_MPLS = 20,
-        SET_QUEUE = 21,
-        GROUP = 22,
-        SET_NW_TTL = 23,
-        DEC_NW_TTL = 24,
-        SET_FIELD = 25,
-        PUSH_PBB = 26,
-        POP_PBB = 27,
-        EXPERIMENTER = 0xffff,
+        OUTPUT = 0: "ofp_action_output" Exactly 16,
+        COPY_TTL_OUT = 11: "ofp_action_header" Exactly 8,
+        COPY_TTL_IN = 12: "ofp_action_header" Exactly 8,
+        SET_MPLS_TTL = 15: "ofp_action_mpls_ttl" Exactly 8,
+        DEC_MPLS_TTL = 16: "ofp_action_header" Exactly 8,
+        PUSH_VLAN = 17: "ofp_action_push" Exactly 8,
+        POP_VLAN = 18: "ofp_action_header" Exactly 8,
+        PUSH_MPLS = 19: "ofp_action_push" Exactly 8,
+        POP_MPLS = 20: "ofp_action_pop_mpls" Exactly 8,
+        SET_QUEUE = 21: "ofp_action_set_queue" Exactly 8,
+        GROUP = 22: "ofp_action_group" Exactly 8,
+        SET_NW_TTL = 23: "ofp_action_nw_ttl" Exactly 8,
+        DEC_NW_TTL = 24: "ofp_action_header" Exactly 8,
+        SET_FIELD = 25: "ofp_action_set_field" AtLeast 8,
+        PUSH_PBB = 26: "ofp_action_push" Exactly 8,
+        POP_PBB = 27: "ofp_action_header" Exactly 8,
+        EXPERIMENTER = 0xffff: "ofp_action_experimenter_header" AtLeast 8,
     }
+    /// The actions of OpenFlow 1.3 (section 7.2.5). Reading them is written out, because it is
+    /// done often; a test holds it against this table.
+    ACTION_TABLE
 }
 
 /// What is done with a packet (section 7.2.5).

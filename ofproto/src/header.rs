@@ -1,5 +1,7 @@
 //! The header of every message (section 7.1.1, `struct ofp_header`).
 
+pub use crate::message_table::MessageType;
+
 /// OpenFlow 1.3 on the wire (section 7.1.1).
 pub const VERSION_1_3: u8 = 0x04;
 
@@ -8,44 +10,6 @@ pub const VERSION_1_4: u8 = 0x05;
 
 /// Bytes of the header (section 7.1.1).
 pub const HEADER_LEN: usize = 8;
-
-code_point! {
-    /// What a message is (section 7.1.1, `enum ofp_type`); the last two only in OpenFlow 1.4.
-    MessageType(u8), "OFPT_" {
-        HELLO = 0,
-        ERROR = 1,
-        ECHO_REQUEST = 2,
-        ECHO_REPLY = 3,
-        EXPERIMENTER = 4,
-        FEATURES_REQUEST = 5,
-        FEATURES_REPLY = 6,
-        GET_CONFIG_REQUEST = 7,
-        GET_CONFIG_REPLY = 8,
-        SET_CONFIG = 9,
-        PACKET_IN = 10,
-        FLOW_REMOVED = 11,
-        PORT_STATUS = 12,
-        PACKET_OUT = 13,
-        FLOW_MOD = 14,
-        GROUP_MOD = 15,
-        PORT_MOD = 16,
-        TABLE_MOD = 17,
-        MULTIPART_REQUEST = 18,
-        MULTIPART_REPLY = 19,
-        BARRIER_REQUEST = 20,
-        BARRIER_REPLY = 21,
-        QUEUE_GET_CONFIG_REQUEST = 22,
-        QUEUE_GET_CONFIG_REPLY = 23,
-        ROLE_REQUEST = 24,
-        ROLE_REPLY = 25,
-        GET_ASYNC_REQUEST = 26,
-        GET_ASYNC_REPLY = 27,
-        SET_ASYNC = 28,
-        METER_MOD = 29,
-        BUNDLE_CONTROL = 33,
-        BUNDLE_ADD_MESSAGE = 34,
-    }
-}
 
 impl MessageType {
     /// Whether messages of this type are read in this version. Hello and error are in all

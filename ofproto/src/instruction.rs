@@ -6,17 +6,20 @@ use crate::number::{ExperimenterId, MeterId, TableId};
 use crate::wire::{Reader, Wire, Writer, count_elements};
 use bytes::Bytes;
 
-code_point! {
+kind_table! {
     /// What an instruction does (section 7.2.4, `enum ofp_instruction_type`).
     InstructionType(u16), "OFPIT_" {
-        GOTO_TABLE = 1,
-        WRITE_METADATA = 2,
-        WRITE_ACTIONS = 3,
-        APPLY_ACTIONS = 4,
-        CLEAR_ACTIONS = 5,
-        METER = 6,
-        EXPERIMENTER = 0xffff,
+        GOTO_TABLE = 1: "ofp_instruction_goto_table" Exactly 8,
+        WRITE_METADATA = 2: "ofp_instruction_write_metadata" Exactly 24,
+        WRITE_ACTIONS = 3: "ofp_instruction_actions" AtLeast 8,
+        APPLY_ACTIONS = 4: "ofp_instruction_actions" AtLeast 8,
+        CLEAR_ACTIONS = 5: "ofp_instruction_actions" Exactly 8,
+        METER = 6: "ofp_instruction_meter" Exactly 8,
+        EXPERIMENTER = 0xffff: "ofp_instruction_experimenter" AtLeast 8,
     }
+    /// The instructions of OpenFlow 1.3 (section 7.2.4). Reading them is written out, because it
+    /// is done often; a test holds it against this table.
+    INSTRUCTION_TABLE
 }
 
 /// What a rule does with the packets it matches (section 7.2.4).

@@ -201,6 +201,8 @@
 #[macro_use]
 mod code_point;
 #[macro_use]
+mod kind_table;
+#[macro_use]
 mod structure;
 
 mod action;
@@ -218,6 +220,7 @@ mod instruction;
 #[cfg(feature = "json")]
 pub mod json;
 mod message;
+mod message_table;
 mod meter;
 mod multipart;
 mod number;
@@ -247,7 +250,7 @@ mod writer;
 #[doc = include_str!("../README.md")]
 mod readme {}
 
-pub use action::{Action, ActionType};
+pub use action::{ACTION_TABLE, Action, ActionType};
 pub use bundle::{BundleAdd, BundleControl, BundleCtrlType, BundleFlags, BundleProp, BundlePropType};
 pub use display::LINE_MAX;
 pub use error::{DecodeCause, DecodeError, EncodeCause, EncodeError, Malformed};
@@ -267,11 +270,13 @@ pub use group::{
 };
 pub use header::{HEADER_LEN, Header, MessageType, VERSION_1_3, VERSION_1_4};
 pub use hello::{Hello, HelloElement, HelloElementType};
-pub use instruction::{Instruction, InstructionType};
+pub use instruction::{INSTRUCTION_TABLE, Instruction, InstructionType};
+pub use kind_table::{KindRow, StructureLength};
 pub use message::{Body, Message};
+pub use message_table::{Direction, MESSAGE_TABLE, MessageRow};
 pub use meter::{
-    MeterBand, MeterBandStats, MeterBandType, MeterBandTypes, MeterCapabilities, MeterConfig, MeterFeatures,
-    MeterFlags, MeterMod, MeterModCommand, MeterRequest, MeterStats,
+    METER_BAND_TABLE, MeterBand, MeterBandStats, MeterBandType, MeterBandTypes, MeterCapabilities, MeterConfig,
+    MeterFeatures, MeterFlags, MeterMod, MeterModCommand, MeterRequest, MeterStats,
 };
 pub use multipart::{
     DESC_LEN, Desc, ExperimenterMultipart, MultipartReply, MultipartReplyBody, MultipartReplyFlags, MultipartRequest,
@@ -288,7 +293,8 @@ pub use port::{
     PortStatus,
 };
 pub use queue::{
-    PacketQueue, QueueGetConfigReply, QueueGetConfigRequest, QueueProp, QueuePropType, QueueStats, QueueStatsRequest,
+    PacketQueue, QUEUE_PROP_TABLE, QueueGetConfigReply, QueueGetConfigRequest, QueueProp, QueuePropType, QueueStats,
+    QueueStatsRequest,
 };
 pub use reassembly::{Reassembly, ReassemblyError, ReassemblyLimits};
 pub use role::{AsyncConfig, ControllerRole, FlowRemovedReasons, PacketInReasons, PortReasons, RoleMsg};

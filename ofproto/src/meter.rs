@@ -1,6 +1,7 @@
 //! Meters (sections 7.3.4.4 and 7.3.5.12 to 7.3.5.14).
 
-use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
+use crate::error::{DecodeError, EncodeCause, EncodeError};
+use crate::kind_table;
 use crate::number::{ExperimenterId, MeterId};
 use crate::wire::{Reader, Wire, Writer};
 use bytes::Bytes;
@@ -24,13 +25,15 @@ flag_word! {
     }
 }
 
-code_point! {
+kind_table! {
     /// What a band does (section 7.3.4.4, `enum ofp_meter_band_type`).
     MeterBandType(u16), "OFPMBT_" {
-        DROP = 1,
-        DSCP_REMARK = 2,
-        EXPERIMENTER = 0xffff,
+        DROP = 1: "ofp_meter_band_drop" Exactly 16,
+        DSCP_REMARK = 2: "ofp_meter_band_dscp_remark" Exactly 16,
+        EXPERIMENTER = 0xffff: "ofp_meter_band_experimenter" AtLeast 16,
     }
+    /// The bands of OpenFlow 1.3 (section 7.3.4.4).
+    METER_BAND_TABLE
 }
 
 /// What is done with packets above a rate (section 7.3.4.4).
@@ -120,16 +123,7 @@ impl Wire for MeterBand {
         let said = r.left();
         let kind = MeterBandType::read(&mut r)?;
         r.skip(2)?;
-        let structure = match kind {
-            MeterBandType::DROP => "ofp_meter_band_drop",
-            MeterBandType::DSCP_REMARK => "ofp_meter_band_dscp_remark",
-            MeterBandType::EXPERIMENTER => "ofp_meter_band_experimenter",
-            _ => STRUCTURE,
-        };
-        r.enter(structure);
-        if matches!(kind, MeterBandType::DROP | MeterBandType::DSCP_REMARK) && said != LEAST {
-            return Err(r.error_at(start, DecodeCause::WrongLength { said, must: LEAST }));
-        }
+        kind_table::enter(&mut r, METER_BAND_TABLE, &kind, (start, said))?;
         let (rate, burst_size) = (r.u32()?, r.u32()?);
         Ok(match kind {
             MeterBandType::DROP => Self::Drop { rate, burst_size },

@@ -1,17 +1,20 @@
 //! Queues of ports (sections 7.2.2, 7.3.5.8 and 7.3.6).
 
-use crate::error::{DecodeCause, DecodeError, EncodeCause, EncodeError};
+use crate::error::{DecodeError, EncodeCause, EncodeError};
+use crate::kind_table;
 use crate::number::{ExperimenterId, PortNo, QueueId};
 use crate::wire::{Reader, Wire, Writer};
 use bytes::Bytes;
 
-code_point! {
+kind_table! {
     /// What a property of a queue says (section 7.2.2, `enum ofp_queue_properties`).
     QueuePropType(u16), "OFPQT_" {
-        MIN_RATE = 1,
-        MAX_RATE = 2,
-        EXPERIMENTER = 0xffff,
+        MIN_RATE = 1: "ofp_queue_prop_min_rate" Exactly 16,
+        MAX_RATE = 2: "ofp_queue_prop_max_rate" Exactly 16,
+        EXPERIMENTER = 0xffff: "ofp_queue_prop_experimenter" AtLeast 16,
     }
+    /// The properties of OpenFlow 1.3 (section 7.2.2).
+    QUEUE_PROP_TABLE
 }
 
 /// A property of a queue (section 7.2.2). Rates are tenths of a percent; above 1000: not set.
@@ -40,9 +43,6 @@ pub enum QueueProp {
 /// Bytes of the header.
 const HEADER: usize = 8;
 
-/// Bytes of a rate property, and of the experimenter's before its data.
-const WHOLE: usize = 16;
-
 const STRUCTURE: &str = "ofp_queue_prop_header";
 
 impl QueueProp {
@@ -64,16 +64,7 @@ impl Wire for QueueProp {
         let said = r.left();
         let kind = QueuePropType::read(&mut r)?;
         r.skip(6)?;
-        let structure = match kind {
-            QueuePropType::MIN_RATE => "ofp_queue_prop_min_rate",
-            QueuePropType::MAX_RATE => "ofp_queue_prop_max_rate",
-            QueuePropType::EXPERIMENTER => "ofp_queue_prop_experimenter",
-            _ => STRUCTURE,
-        };
-        r.enter(structure);
-        if matches!(kind, QueuePropType::MIN_RATE | QueuePropType::MAX_RATE) && said != WHOLE {
-            return Err(r.error_at(start, DecodeCause::WrongLength { said, must: WHOLE }));
-        }
+        kind_table::enter(&mut r, QUEUE_PROP_TABLE, &kind, (start, said))?;
         Ok(match kind {
             QueuePropType::MIN_RATE => Self::MinRate(r.u16()?),
             QueuePropType::MAX_RATE => Self::MaxRate(r.u16()?),
