@@ -108,6 +108,9 @@ kinds! {
         };
         case.cause(number) && case.theirs.is_none()
     };
+    "a mask on a field that is set" => |case| {
+        case.cause(|cause| matches!(cause, RefusalCause::MaskedSet(_))) && case.theirs.is_some()
+    };
     "the number of a group that is watched" => |case| {
         case.answer_is(|code| code == "OFPGMFC_BAD_WATCH")
             && case.theirs_is(|error| error == "OFPGMFC_WATCH_UNSUPPORTED" || error == "OFPGMFC_INVALID_GROUP")
