@@ -114,15 +114,18 @@ fn matching(fields: &Match) -> u64 {
     fields.iter().fold(0, |sum, field| sum.wrapping_add(oxm(&field)))
 }
 
+/// The bit of a field's header that says that a mask follows the value.
+const MASKED: u64 = 0x100;
+
 #[inline]
 fn oxm(oxm: &Oxm) -> u64 {
     let field = oxm.field();
     let name = u64::from(field.class().0) << 16 | u64::from(field.number()) << 9;
     let (width, value) = (oxm.value().len() as u64, oxm.value_u64().unwrap_or_default());
     if oxm.is_masked() {
-        weighed(&[name | 1 << 8 | width * 2, value, oxm.mask_u64().unwrap_or_default()])
+        weighed(&[name + MASKED + 2 * width, value, oxm.mask_u64().unwrap_or_default()])
     } else {
-        weighed(&[name | width, value])
+        weighed(&[name + width, value])
     }
 }
 
