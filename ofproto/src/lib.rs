@@ -282,10 +282,13 @@ pub use multipart::{
     DESC_LEN, Desc, ExperimenterMultipart, MultipartReply, MultipartReplyBody, MultipartReplyFlags, MultipartRequest,
     MultipartRequestBody, MultipartRequestFlags, MultipartType, SERIAL_LEN,
 };
-pub use number::{CONTROLLER_MAX_LEN_NO_BUFFER, ExperimenterId, GroupId, MeterId, NO_BUFFER, PortNo, QueueId, TableId};
+pub use number::{
+    CONTROLLER_MAX_LEN_MAX, CONTROLLER_MAX_LEN_NO_BUFFER, ExperimenterId, GroupId, MeterId, NO_BUFFER, PortNo, QueueId,
+    TableId,
+};
 pub use nxm_table::{NSH_OXM_TABLE, NX_OXM_TABLE, NXM_0_TABLE, NXM_1_TABLE, ONF_OXM_TABLE, PACKET_REGS_TABLE};
 pub use ofp_match::{Match, MatchIter, MatchType};
-pub use oxm::{Oxm, OxmClass, OxmField, VLAN_NONE, VLAN_PRESENT};
+pub use oxm::{Ipv6ExtHdrFlags, Oxm, OxmClass, OxmField, VLAN_NONE, VLAN_PRESENT};
 pub use oxm_table::{OXM_TABLE, OxmKind, OxmPrerequisite, OxmRow};
 pub use packet::{PacketIn, PacketInReason, PacketOut};
 pub use port::{
@@ -294,13 +297,13 @@ pub use port::{
 };
 pub use queue::{
     PacketQueue, QUEUE_PROP_TABLE, QueueGetConfigReply, QueueGetConfigRequest, QueueProp, QueuePropType, QueueStats,
-    QueueStatsRequest,
+    QueueStatsRequest, RATE_NOT_SET,
 };
 pub use reassembly::{Reassembly, ReassemblyError, ReassemblyLimits};
 pub use role::{AsyncConfig, ControllerRole, FlowRemovedReasons, PacketInReasons, PortReasons, RoleMsg};
 pub use subfield::{FieldCopy, FieldLoad, NiciraActionType, ONF_COPY_FIELD, OfsNBits};
 pub use switch::{Capabilities, ConfigFlags, FeaturesReply, SwitchConfig};
-pub use table::{TableMod, TableStats};
+pub use table::{TABLE_CONFIG_DEPRECATED, TableMod, TableStats};
 pub use table_features::{
     ActionId, InstructionId, OxmId, TABLE_NAME_LEN, TableFeatureBody, TableFeatureProp, TableFeaturePropType,
     TableFeatures,

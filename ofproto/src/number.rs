@@ -80,3 +80,6 @@ pub const NO_BUFFER: u32 = 0xffff_ffff;
 
 /// `OFPCML_NO_BUFFER`: send the whole packet to the controller and buffer nothing (section 7.2.5).
 pub const CONTROLLER_MAX_LEN_NO_BUFFER: u16 = 0xffff;
+
+/// `OFPCML_MAX`: the most bytes of a packet that can be asked for by number (section 7.2.5).
+pub const CONTROLLER_MAX_LEN_MAX: u16 = 0xffe5;

@@ -21,6 +21,22 @@ code_point! {
     }
 }
 
+flag_word! {
+    /// Which extension headers an IPv6 packet has, and how (section 7.2.3.7,
+    /// `enum ofp_ipv6exthdr_flags`): the bits of OFPXMT_OFB_IPV6_EXTHDR.
+    Ipv6ExtHdrFlags(u16), "OFPIEH_" {
+        NONEXT = 0,
+        ESP = 1,
+        AUTH = 2,
+        DEST = 3,
+        FRAG = 4,
+        ROUTER = 5,
+        HOP = 6,
+        UNREP = 7,
+        UNSEQ = 8,
+    }
+}
+
 /// `OFPVID_PRESENT`: the bit of a VLAN_VID that says that there is a tag (section 7.2.3.7).
 pub const VLAN_PRESENT: u16 = 0x1000;
 
@@ -569,6 +585,8 @@ oxm_constructors! {
     ipv6_dst(Ipv6Addr) IPV6_DST = |ip| ip.octets();
     /// MPLS label.
     mpls_label(u32) MPLS_LABEL = u32::to_be_bytes;
+    /// Which extension headers an IPv6 packet has.
+    ipv6_exthdr(Ipv6ExtHdrFlags) IPV6_EXTHDR = |flags| flags.0.to_be_bytes();
     /// Number of the tunnel a packet came by (a VXLAN's VNI in the low 24 bits).
     tunnel_id(u64) TUNNEL_ID = u64::to_be_bytes;
 }

@@ -40,6 +40,9 @@ pub enum QueueProp {
     },
 }
 
+/// `OFPQ_MIN_RATE_UNCFG` and `OFPQ_MAX_RATE_UNCFG`: the rate is not set (section 7.2.2).
+pub const RATE_NOT_SET: u16 = 0xffff;
+
 /// Bytes of the header.
 const HEADER: usize = 8;
 

@@ -2,6 +2,10 @@
 
 use crate::number::TableId;
 
+/// `OFPTC_DEPRECATED_MASK`: the bits that earlier versions had in a table's configuration
+/// (section 7.3.3).
+pub const TABLE_CONFIG_DEPRECATED: u32 = 3;
+
 wire_struct! {
     /// OFPT_TABLE_MOD (section 7.3.3, `struct ofp_table_mod`).
     TableMod, "ofp_table_mod" {

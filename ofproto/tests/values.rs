@@ -56,6 +56,14 @@ fn every_row_of_the_field_table_stands_at_its_number() {
 }
 
 #[test]
+fn the_bits_of_extension_headers_are_all_that_their_field_has() {
+    let row = OxmField::IPV6_EXTHDR.row().expect("a row of the table");
+    assert_eq!(Ipv6ExtHdrFlags::NAMES.len(), usize::from(row.bits));
+    let oxm = Oxm::ipv6_exthdr(Ipv6ExtHdrFlags::NONEXT | Ipv6ExtHdrFlags::UNSEQ);
+    assert_eq!(oxm.value(), [1, 1]);
+}
+
+#[test]
 fn every_field_is_found_by_its_number_and_by_its_name() {
     let mut names: Vec<&str> = Vec::new();
     for row in OxmRow::all() {
