@@ -30,7 +30,7 @@ pub struct MessageRow {
     pub structure: &'static str,
     /// How long that is, the header included.
     pub length: StructureLength,
-    /// Its section in the specification of that version.
+    /// Its section in OpenFlow 1.3.5; empty for what is only in 1.4.
     pub section: &'static str,
 }
 
@@ -97,7 +97,7 @@ message_table! {
         GET_ASYNC_REPLY = 27 VERSION_1_3 ToController "ofp_async_config" Exactly 32 "7.3.10";
         SET_ASYNC = 28 VERSION_1_3 ToSwitch "ofp_async_config" Exactly 32 "7.3.10";
         METER_MOD = 29 VERSION_1_3 ToSwitch "ofp_meter_mod" AtLeast 16 "7.3.4.4";
-        BUNDLE_CONTROL = 33 VERSION_1_4 Both "ofp_bundle_ctrl_msg" AtLeast 16 "7.3.9.2";
-        BUNDLE_ADD_MESSAGE = 34 VERSION_1_4 ToSwitch "ofp_bundle_add_msg" AtLeast 24 "7.3.9.6";
+        BUNDLE_CONTROL = 33 VERSION_1_4 Both "ofp_bundle_ctrl_msg" AtLeast 16 "";
+        BUNDLE_ADD_MESSAGE = 34 VERSION_1_4 ToSwitch "ofp_bundle_add_msg" AtLeast 24 "";
     }
 }
