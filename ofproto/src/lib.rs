@@ -166,7 +166,7 @@
 //! | 7.3.1, 7.3.2 | features, configuration | [`FeaturesReply`], [`SwitchConfig`] |
 //! | 7.3.3 | tables | [`TableMod`] |
 //! | 7.3.4 | changes | [`FlowMod`], [`GroupMod`], [`PortMod`], [`MeterMod`] |
-//! | 7.3.5 | multipart | [`MultipartRequest`], [`MultipartReply`], [`Reassembly`] |
+//! | 7.3.5 | multipart | [`MultipartRequest`], [`MultipartReply`], [`MULTIPART_TABLE`], [`Reassembly`] |
 //! | 7.3.6 | queue configuration | [`QueueGetConfigRequest`], [`QueueGetConfigReply`] |
 //! | 7.3.7 | packets out | [`PacketOut`] |
 //! | 7.3.8 | barriers | [`Body::BarrierRequest`], [`Body::BarrierReply`] |
@@ -223,6 +223,7 @@ mod message;
 mod message_table;
 mod meter;
 mod multipart;
+mod multipart_table;
 mod number;
 mod nxm_table;
 mod ofp_match;
@@ -282,6 +283,7 @@ pub use multipart::{
     DESC_LEN, Desc, ExperimenterMultipart, MultipartReply, MultipartReplyBody, MultipartReplyFlags, MultipartRequest,
     MultipartRequestBody, MultipartRequestFlags, MultipartType, SERIAL_LEN,
 };
+pub use multipart_table::{MULTIPART_TABLE, MultipartContent, MultipartRow};
 pub use number::{
     CONTROLLER_MAX_LEN_MAX, CONTROLLER_MAX_LEN_NO_BUFFER, ExperimenterId, GroupId, MeterId, NO_BUFFER, PortNo, QueueId,
     TableId,
@@ -305,8 +307,8 @@ pub use subfield::{FieldCopy, FieldLoad, NiciraActionType, ONF_COPY_FIELD, OfsNB
 pub use switch::{Capabilities, ConfigFlags, FeaturesReply, SwitchConfig};
 pub use table::{TABLE_CONFIG_DEPRECATED, TableMod, TableStats};
 pub use table_features::{
-    ActionId, InstructionId, OxmId, TABLE_NAME_LEN, TableFeatureBody, TableFeatureProp, TableFeaturePropType,
-    TableFeatures,
+    ActionId, InstructionId, OxmId, TABLE_FEATURE_PROP_TABLE, TABLE_NAME_LEN, TableFeatureBody, TableFeatureProp,
+    TableFeaturePropType, TableFeatures,
 };
 pub use text::{FixedText, MacAddr, NotAMacAddr};
 pub use validate::{Refusal, RefusalCause};

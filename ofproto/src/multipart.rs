@@ -1,5 +1,7 @@
 //! Multipart requests and replies (section 7.3.5).
 
+pub use crate::multipart_table::MultipartType;
+
 use crate::error::{DecodeError, EncodeCause, EncodeError};
 use crate::flow::{AggregateStats, FlowStats, FlowStatsRequest};
 use crate::group::{GroupDesc, GroupFeatures, GroupStats, GroupStatsRequest};
@@ -16,27 +18,6 @@ use crate::wire::{Reader, Wire, Writer};
 use bytes::Bytes;
 #[cfg(feature = "json")]
 use serde_json::Value;
-
-code_point! {
-    /// What is asked and answered (section 7.3.5, `enum ofp_multipart_type`).
-    MultipartType(u16), "OFPMP_" {
-        DESC = 0,
-        FLOW = 1,
-        AGGREGATE = 2,
-        TABLE = 3,
-        PORT_STATS = 4,
-        QUEUE = 5,
-        GROUP = 6,
-        GROUP_DESC = 7,
-        GROUP_FEATURES = 8,
-        METER = 9,
-        METER_CONFIG = 10,
-        METER_FEATURES = 11,
-        TABLE_FEATURES = 12,
-        PORT_DESC = 13,
-        EXPERIMENTER = 0xffff,
-    }
-}
 
 flag_word! {
     /// `enum ofp_multipart_request_flags` (section 7.3.5).
@@ -278,27 +259,18 @@ impl MultipartReplyBody {
     /// How long the long ones probably are at most.
     pub(crate) fn room(&self) -> usize {
         let (count, each) = match self {
-            Self::Desc(_) => (1, DESC_ROOM),
+            Self::Desc(_) => (1, Desc::LEAST),
             Self::Flow(rules) => (rules.len(), FLOW_ROOM),
-            Self::PortDesc(ports) => (ports.len(), PORT_ROOM),
-            Self::PortStats(ports) => (ports.len(), PORT_STATS_ROOM),
+            Self::PortDesc(ports) => (ports.len(), Port::LEAST),
+            Self::PortStats(ports) => (ports.len(), PortStats::LEAST),
             _ => (0, 0),
         };
         count.saturating_mul(each)
     }
 }
 
-/// Bytes of `struct ofp_desc`.
-const DESC_ROOM: usize = 1_056;
-
 /// Bytes of a rule with six fields and six actions.
 const FLOW_ROOM: usize = 192;
-
-/// Bytes of `struct ofp_port`.
-const PORT_ROOM: usize = 64;
-
-/// Bytes of `struct ofp_port_stats`.
-const PORT_STATS_ROOM: usize = 112;
 
 /// OFPT_MULTIPART_REPLY (section 7.3.5, `struct ofp_multipart_reply`).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,33 +3,109 @@
 use crate::action::ActionType;
 use crate::error::{DecodeError, EncodeCause, EncodeError};
 use crate::instruction::InstructionType;
+use crate::kind_table::{KindRow, StructureLength};
 use crate::number::{ExperimenterId, TableId};
 use crate::oxm::{OxmClass, OxmField};
 use crate::text::FixedText;
 use crate::wire::{Reader, Wire, Writer, padding_of};
 use bytes::Bytes;
 
-code_point! {
+/// Declares the shapes of properties, and the types as `kind_table` does: each has the
+/// structure and the length of its shape.
+macro_rules! property_table {
+    (
+        $(#[$shape_doc:meta])*
+        $shape:ident { $($variant:ident: $structure:literal $rule:ident $length:literal,)* }
+
+        $(#[$doc:meta])*
+        $name:ident($int:ty), $prefix:literal {
+            $($constant:ident = $value:literal: $kind_shape:ident,)*
+        }
+        $(#[$table_doc:meta])*
+        $table:ident
+    ) => {
+        $(#[$shape_doc])*
+        #[derive(Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum $shape {
+            $($variant,)*
+        }
+
+        impl $shape {
+            pub(crate) const fn structure(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $structure,)*
+                }
+            }
+
+            const fn length(self) -> StructureLength {
+                match self {
+                    $(Self::$variant => StructureLength::$rule($length),)*
+                }
+            }
+        }
+
+        code_point! {
+            $(#[$doc])*
+            $name($int), $prefix {
+                $($constant = $value,)*
+            }
+        }
+
+        impl $name {
+            pub(crate) fn shape(self) -> $shape {
+                match self {
+                    $(Self::$constant => $shape::$kind_shape,)*
+                    _ => $shape::Unknown,
+                }
+            }
+        }
+
+        $(#[$table_doc])*
+        pub const $table: &[KindRow<$name>] = &[
+            $(KindRow {
+                kind: $name::$constant,
+                name: concat!($prefix, stringify!($constant)),
+                structure: $shape::$kind_shape.structure(),
+                length: $shape::$kind_shape.length(),
+            },)*
+        ];
+    };
+}
+
+property_table! {
+    /// Which structure a property has.
+    Shape {
+        Instructions: "ofp_table_feature_prop_instructions" AtLeast 4,
+        NextTables: "ofp_table_feature_prop_next_tables" AtLeast 4,
+        Actions: "ofp_table_feature_prop_actions" AtLeast 4,
+        Oxms: "ofp_table_feature_prop_oxm" AtLeast 4,
+        Experimenter: "ofp_table_feature_prop_experimenter" AtLeast 12,
+        Unknown: "ofp_table_feature_prop_header" AtLeast 4,
+    }
+
     /// What a property of a table is about (section 7.3.5.5, `enum ofp_table_feature_prop_type`). The odd
     /// ones are about the table-miss rule.
     TableFeaturePropType(u16), "OFPTFPT_" {
-        INSTRUCTIONS = 0,
-        INSTRUCTIONS_MISS = 1,
-        NEXT_TABLES = 2,
-        NEXT_TABLES_MISS = 3,
-        WRITE_ACTIONS = 4,
-        WRITE_ACTIONS_MISS = 5,
-        APPLY_ACTIONS = 6,
-        APPLY_ACTIONS_MISS = 7,
-        MATCH = 8,
-        WILDCARDS = 10,
-        WRITE_SETFIELD = 12,
-        WRITE_SETFIELD_MISS = 13,
-        APPLY_SETFIELD = 14,
-        APPLY_SETFIELD_MISS = 15,
-        EXPERIMENTER = 0xfffe,
-        EXPERIMENTER_MISS = 0xffff,
+        INSTRUCTIONS = 0: Instructions,
+        INSTRUCTIONS_MISS = 1: Instructions,
+        NEXT_TABLES = 2: NextTables,
+        NEXT_TABLES_MISS = 3: NextTables,
+        WRITE_ACTIONS = 4: Actions,
+        WRITE_ACTIONS_MISS = 5: Actions,
+        APPLY_ACTIONS = 6: Actions,
+        APPLY_ACTIONS_MISS = 7: Actions,
+        MATCH = 8: Oxms,
+        WILDCARDS = 10: Oxms,
+        WRITE_SETFIELD = 12: Oxms,
+        WRITE_SETFIELD_MISS = 13: Oxms,
+        APPLY_SETFIELD = 14: Oxms,
+        APPLY_SETFIELD_MISS = 15: Oxms,
+        EXPERIMENTER = 0xfffe: Experimenter,
+        EXPERIMENTER_MISS = 0xffff: Experimenter,
     }
+    /// The properties of OpenFlow 1.3 (section 7.3.5.5); the length is that without the padding
+    /// to a multiple of 8.
+    TABLE_FEATURE_PROP_TABLE
 }
 
 /// `OFP_MAX_TABLE_NAME_LEN` (section 7.3.5.5).
@@ -89,52 +165,8 @@ pub enum TableFeatureBody {
     Unknown(Bytes),
 }
 
-/// Which structure a property has.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
-    Instructions,
-    NextTables,
-    Actions,
-    Oxms,
-    Experimenter,
-    Unknown,
-}
-
-impl TableFeaturePropType {
-    pub(crate) fn shape(self) -> Shape {
-        match self {
-            Self::INSTRUCTIONS | Self::INSTRUCTIONS_MISS => Shape::Instructions,
-            Self::NEXT_TABLES | Self::NEXT_TABLES_MISS => Shape::NextTables,
-            Self::WRITE_ACTIONS | Self::WRITE_ACTIONS_MISS | Self::APPLY_ACTIONS | Self::APPLY_ACTIONS_MISS => {
-                Shape::Actions
-            }
-            Self::MATCH
-            | Self::WILDCARDS
-            | Self::WRITE_SETFIELD
-            | Self::WRITE_SETFIELD_MISS
-            | Self::APPLY_SETFIELD
-            | Self::APPLY_SETFIELD_MISS => Shape::Oxms,
-            Self::EXPERIMENTER | Self::EXPERIMENTER_MISS => Shape::Experimenter,
-            _ => Shape::Unknown,
-        }
-    }
-}
-
-impl Shape {
-    fn structure(self) -> &'static str {
-        match self {
-            Self::Instructions => "ofp_table_feature_prop_instructions",
-            Self::NextTables => "ofp_table_feature_prop_next_tables",
-            Self::Actions => "ofp_table_feature_prop_actions",
-            Self::Oxms => "ofp_table_feature_prop_oxm",
-            Self::Experimenter => "ofp_table_feature_prop_experimenter",
-            Self::Unknown => STRUCTURE,
-        }
-    }
-}
-
 impl TableFeatureBody {
-    fn shape(&self) -> Shape {
+    pub(crate) fn shape(&self) -> Shape {
         match self {
             Self::Instructions(_) => Shape::Instructions,
             Self::NextTables(_) => Shape::NextTables,
@@ -149,7 +181,8 @@ impl TableFeatureBody {
 /// Bytes of type and length.
 const HEADER: usize = 4;
 
-const STRUCTURE: &str = "ofp_table_feature_prop_header";
+/// Until its type is known, and where that is not.
+const STRUCTURE: &str = Shape::Unknown.structure();
 
 impl Wire for TableFeatureProp {
     fn read(outer: &mut Reader<'_>) -> Result<Self, DecodeError> {

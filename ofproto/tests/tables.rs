@@ -5,6 +5,7 @@ mod common;
 use bytes::Bytes;
 use common::generate::{Draw, Gen, KINDS, body, noise};
 use ofproto::*;
+use std::collections::BTreeSet;
 
 /// Frames of generated bodies of every kind of message.
 fn frames() -> impl Iterator<Item = (Message, Bytes)> {
@@ -163,5 +164,142 @@ fn what_is_drawn_has_the_length_of_its_row() {
             .to_bytes()
             .expect("what is drawn can be written");
         assert!(row.length.allows((bytes.len() - 24) as u16), "{action:?}");
+    }
+}
+
+/// A multipart message of this type that carries this.
+fn multipart(message: MessageType, kind: MultipartType, body: &[u8]) -> Bytes {
+    frame(message, &[&kind.0.to_be_bytes(), &[0; 6], body])
+}
+
+/// Bytes of the message's header and of what every multipart message has.
+const MULTIPART: usize = 16;
+
+/// What the body of one side of a row is, held against a body with as little in it as can be
+/// (one element, if there are any) and against what is drawn.
+fn check_content(content: MultipartContent, message: MessageType, kind: MultipartType, least: &[u8], drawn: &[Bytes]) {
+    let read = |body: &[u8]| Message::decode(&multipart(message, kind, body));
+    let (structure, length) = match content {
+        MultipartContent::Empty => {
+            assert!(least.is_empty() && read(least).is_ok(), "{kind}");
+            assert!(read(&[0]).is_err(), "{kind}: a byte where nothing is");
+            return;
+        }
+        MultipartContent::One(structure, length) | MultipartContent::Each(structure, length) => (structure, length),
+    };
+    assert_eq!(least.len(), usize::from(length.least()), "{kind}, {structure}");
+    read(least).expect("what was written is read");
+    for cut in 1..least.len() {
+        let error = read(&least[..cut]).expect_err("cut below its least");
+        // One structure reads both requests, and the shortest cut is of nothing inside of it.
+        if cut == 1 && structure != "ofp_aggregate_stats_request" {
+            assert_eq!(error.structure, structure, "{kind}");
+        }
+    }
+    let each = matches!(content, MultipartContent::Each(..));
+    assert_eq!(read(&[]).is_ok(), each, "{kind} without any");
+    if let StructureLength::Exactly(_) = length {
+        assert!(read(&[least, &[0]].concat()).is_err(), "{kind} with a byte more");
+        assert_eq!(read(&least.repeat(2)).is_ok(), each, "{kind} twice");
+    } else {
+        assert!(
+            drawn.iter().any(|body| body.len() > least.len()),
+            "{kind} is never longer"
+        );
+    }
+    for body in drawn {
+        assert!(length.allows(body.len() as u16), "{kind} of {} bytes", body.len());
+    }
+}
+
+#[test]
+fn a_multipart_message_carries_what_its_row_says() {
+    let named: Vec<_> = MULTIPART_TABLE.iter().map(|row| (row.kind, row.name)).collect();
+    assert_eq!(named, MultipartType::NAMES);
+    let bytes = |body: Body| -> Bytes {
+        let frame = Message::new(1, body).to_bytes().expect("what is drawn can be written");
+        frame.slice(MULTIPART..)
+    };
+    let request = |body| bytes(Body::MultipartRequest(MultipartRequest::new(body)));
+    let reply = |body| bytes(Body::MultipartReply(MultipartReply::new(body)));
+    let (mut requests, mut replies) = (BTreeSet::new(), BTreeSet::new());
+    for which in 0..MULTIPART_TABLE.len() as u8 {
+        // Which type and one element; then zeros, or anything.
+        let entropy = |number| [&[0, which, 0, 1][..], &noise(number, 400)].concat();
+        let row = |kind| MULTIPART_TABLE.iter().find(|row| row.kind == kind).expect("a row");
+        let least = MultipartRequestBody::generate(&mut Draw::new(&entropy(0)[..4], false));
+        let drawn: Vec<_> = (0..200)
+            .map(|number| request(Gen::generate(&mut Draw::new(&entropy(number), false))))
+            .collect();
+        let (kind, row_of) = (least.kind(), row(least.kind()));
+        check_content(
+            row_of.request,
+            MessageType::MULTIPART_REQUEST,
+            kind,
+            &request(least),
+            &drawn,
+        );
+        requests.insert(kind);
+        let least = MultipartReplyBody::generate(&mut Draw::new(&entropy(0)[..4], false));
+        let drawn: Vec<_> = (0..200)
+            .map(|number| reply(Gen::generate(&mut Draw::new(&entropy(number), false))))
+            .collect();
+        let (kind, row_of) = (least.kind(), row(least.kind()));
+        check_content(row_of.reply, MessageType::MULTIPART_REPLY, kind, &reply(least), &drawn);
+        replies.insert(kind);
+    }
+    let all: BTreeSet<_> = MULTIPART_TABLE.iter().map(|row| row.kind).collect();
+    assert_eq!((&requests, &replies), (&all, &all));
+}
+
+#[test]
+fn a_property_of_a_table_has_the_structure_and_the_length_of_its_row() {
+    let named: Vec<_> = TABLE_FEATURE_PROP_TABLE
+        .iter()
+        .map(|row| (row.kind, row.name))
+        .collect();
+    assert_eq!(named, TableFeaturePropType::NAMES);
+    for row in TABLE_FEATURE_PROP_TABLE {
+        let least = row.length.least();
+        // The property alone in a table of 64 bytes, of zeros and padded to eight.
+        let read = |said: u16, behind: &[u8]| {
+            let mut property = [row.kind.0.to_be_bytes(), said.to_be_bytes()].concat();
+            property.extend_from_slice(behind);
+            property.resize(usize::from(said).max(4).next_multiple_of(8), 0);
+            let length = (64 + property.len() as u16).to_be_bytes();
+            let table = [&length[..], &[0; 62], &property].concat();
+            let frame = multipart(MessageType::MULTIPART_REPLY, MultipartType::TABLE_FEATURES, &table);
+            Message::decode(&frame).map(|message| (message, frame))
+        };
+        for said in 0..least {
+            let error = read(said, &[]).expect_err(row.name);
+            if said >= 4 {
+                assert_eq!(error.structure, row.structure, "{row:?} of {said} bytes");
+            }
+        }
+        let (message, frame) = read(least, &[]).expect(row.name);
+        assert_eq!(message.to_bytes().expect("what was read"), frame, "{row:?}");
+        let Body::MultipartReply(reply) = &message.body else {
+            panic!("{message:?}");
+        };
+        let MultipartReplyBody::TableFeatures(tables) = &reply.body else {
+            panic!("{message:?}");
+        };
+        let structure = match &tables[0].properties[0].body {
+            TableFeatureBody::Instructions(_) => "ofp_table_feature_prop_instructions",
+            TableFeatureBody::NextTables(_) => "ofp_table_feature_prop_next_tables",
+            TableFeatureBody::Actions(_) => "ofp_table_feature_prop_actions",
+            TableFeatureBody::Oxms(_) => "ofp_table_feature_prop_oxm",
+            TableFeatureBody::Experimenter { .. } => "ofp_table_feature_prop_experimenter",
+            TableFeatureBody::Unknown(_) => "none of the specification's",
+        };
+        assert_eq!(structure, row.structure, "{row:?}");
+        // Four more: an element of each list, as what follows the header of any.
+        let element: &[u8] = match row.length.least() {
+            4 => &[0, 0, 0, 4],
+            _ => &[0; 12],
+        };
+        assert!(row.length.allows(least + 4));
+        read(least + 4, element).expect(row.name);
     }
 }

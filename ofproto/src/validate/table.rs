@@ -4,7 +4,7 @@ use super::{OnfCode, Refusal, RefusalCause, refuse, refuse_if};
 use crate::error_msg::{TableFeaturesFailedCode, TableModFailedCode};
 use crate::number::TableId;
 use crate::table::TableMod;
-use crate::table_features::{TableFeatureBody, TableFeatureProp, TableFeaturePropType, TableFeatures};
+use crate::table_features::{Shape, TableFeatureBody, TableFeatureProp, TableFeaturePropType, TableFeatures};
 
 /// `OFPTC_DEPRECATED_MASK`: the bits of a table's configuration that earlier versions had.
 const DEPRECATED: u32 = 3;
@@ -55,7 +55,7 @@ impl TableFeatures {
     }
 }
 
-const STRUCTURE: &str = "ofp_table_feature_prop_header";
+const STRUCTURE: &str = Shape::Unknown.structure();
 
 impl TableFeatureProp {
     /// Whether a switch would take it (section 7.3.5.5.2): of a known type, about
@@ -64,37 +64,34 @@ impl TableFeatureProp {
     /// # Errors
     /// OFPTFFC_BAD_TYPE or OFPTFFC_BAD_ARGUMENT.
     pub fn validate(&self) -> Result<(), Refusal> {
-        let wrong = |structure, wrong: Option<RefusalCause>| match wrong {
+        let structure = self.body.shape().structure();
+        let wrong = |wrong: Option<RefusalCause>| match wrong {
             Some(cause) => refuse(structure, TableFeaturesFailedCode::BAD_ARGUMENT, cause),
             None => Ok(()),
         };
         match &self.body {
             TableFeatureBody::Instructions(ids) => wrong(
-                "ofp_table_feature_prop_instructions",
                 ids.iter()
                     .find(|id| id.kind.name().is_none())
                     .map(|id| RefusalCause::UnknownType(u32::from(id.kind.0))),
             ),
             TableFeatureBody::Actions(ids) => wrong(
-                "ofp_table_feature_prop_actions",
                 ids.iter()
                     .find(|id| id.kind.name().is_none())
                     .map(|id| RefusalCause::UnknownType(u32::from(id.kind.0))),
             ),
             TableFeatureBody::Oxms(ids) => wrong(
-                "ofp_table_feature_prop_oxm",
                 ids.iter()
                     .find(|id| id.field.row().is_none())
                     .map(|id| RefusalCause::UnknownField(id.field)),
             ),
             TableFeatureBody::NextTables(ids) => wrong(
-                "ofp_table_feature_prop_next_tables",
                 ids.iter()
                     .find(|id| **id > TableId::MAX)
                     .map(|id| RefusalCause::Table(*id)),
             ),
             TableFeatureBody::Experimenter { experimenter, .. } => refuse(
-                "ofp_table_feature_prop_experimenter",
+                structure,
                 TableFeaturesFailedCode::BAD_TYPE,
                 RefusalCause::UnknownExperimenter(*experimenter),
             ),
