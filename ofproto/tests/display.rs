@@ -4,7 +4,8 @@
 mod common;
 
 use bytes::Bytes;
-use common::generate::{Draw, Gen, KINDS, body};
+use common::generate::messages::{KINDS, body};
+use common::generate::{Draw, Gen};
 use common::laws::{line_law as line, plain_law};
 use common::{runner, vectors};
 use ofproto::*;

@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::generate::{Draw, Gen, KINDS, body};
+use common::generate::messages::{KINDS, body};
+use common::generate::{Draw, Gen};
 use common::{runner, vectors};
 use ofproto::json::{from_json, to_json};
 use ofproto::{Message, MessageType};

@@ -3,7 +3,8 @@
 mod common;
 
 use bytes::Bytes;
-use common::generate::{Draw, Gen, KINDS, body};
+use common::generate::messages::{KINDS, body};
+use common::generate::{Draw, Gen};
 use common::laws::{judge, value_law};
 use common::{runner, vectors};
 use ofproto::{Body, Framer, Message, MessageType, MultipartReplyBody, MultipartRequestBody};

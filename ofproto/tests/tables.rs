@@ -3,7 +3,8 @@
 mod common;
 
 use bytes::Bytes;
-use common::generate::{Draw, Gen, KINDS, body, noise};
+use common::generate::messages::{KINDS, body};
+use common::generate::{Draw, Gen, noise};
 use ofproto::*;
 use std::collections::BTreeSet;
 
