@@ -8,7 +8,7 @@ use crate::experimenter::{Experimenter, RoleStatus};
 use crate::header::{HEADER_LEN, Header};
 use crate::hello::{Hello, HelloElement};
 use crate::multipart::{Desc, ExperimenterMultipart};
-use crate::number::TableId;
+use crate::number::{ExperimenterId, TableId};
 use crate::role::{AsyncConfig, RoleMsg};
 use crate::switch::{ConfigFlags, FeaturesReply, SwitchConfig};
 use crate::table::{TableMod, TableStats};
@@ -100,6 +100,11 @@ impl Display for RoleStatus {
     }
 }
 
+/// What is not known of an experimenter: whose it is, which of theirs, and what it carries.
+fn defined_elsewhere(f: &mut Formatter<'_>, id: ExperimenterId, exp_type: u32, data: &Bytes) -> fmt::Result {
+    write!(f, "experimenter={:#x} exp_type={exp_type} data={}", id.0, Kept(data))
+}
+
 /// What an experimenter says, when it is one that is known.
 impl Display for Experimenter {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -111,12 +116,7 @@ impl Display for Experimenter {
             exp_type,
             data,
         } = self;
-        write!(
-            f,
-            "experimenter={:#x} exp_type={exp_type} data={}",
-            experimenter.0,
-            Kept(data)
-        )
+        defined_elsewhere(f, *experimenter, *exp_type, data)
     }
 }
 
@@ -127,12 +127,7 @@ impl Display for ExperimenterMultipart {
             exp_type,
             data,
         } = self;
-        write!(
-            f,
-            "experimenter={:#x} exp_type={exp_type} data={}",
-            experimenter.0,
-            Kept(data)
-        )
+        defined_elsewhere(f, *experimenter, *exp_type, data)
     }
 }
 
