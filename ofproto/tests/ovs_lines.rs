@@ -35,8 +35,8 @@ fn main() {
     trials::run(TESTS);
 }
 
-/// Messages that are generated; about a fifth of them are rules.
-const GENERATED: u64 = 8_000;
+/// Rules that are generated.
+const RULES: usize = 1_000;
 
 /// Groups that are generated: each takes a process of its own.
 const GROUPS: usize = 60;
@@ -121,8 +121,7 @@ fn a_printed_rule_is_taken_by_ovs_ofctl_as_the_same_rule() {
         Body::FlowMod(rule) => Some(added(rule)),
         _ => None,
     };
-    let rules: Vec<FlowMod> = (0..GENERATED).filter_map(rule).collect();
-    assert!(rules.len() > 1_000, "{} rules", rules.len());
+    let rules: Vec<FlowMod> = (0..).filter_map(rule).take(RULES).collect();
     assert_taken("ovs_lines_rules", &rules);
 }
 
@@ -257,7 +256,7 @@ fn a_printed_group_is_taken_by_ovs_ofctl_as_the_same_group() {
         ..group
     };
     let known = |group: &GroupMod| group.group_id.0 <= GroupId::MAX.0 && !group.buckets.is_empty();
-    let generated = (0..GENERATED).filter_map(|number| match valid_message(number).body {
+    let generated = (0..).filter_map(|number| match valid_message(number).body {
         Body::GroupMod(group) => Some(add(group)).filter(known),
         _ => None,
     });
