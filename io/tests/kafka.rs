@@ -190,6 +190,41 @@ fn reading_goes_on_after_what_was_committed_and_latest_sees_only_what_is_new() {
 }
 
 #[test]
+fn what_was_not_handed_over_is_not_committed() {
+    let (_broker, settings) = broker();
+    let (producer, mut events) = Producer::start(&settings, "t", vec![Topic::Commands]).expect("starts");
+    up(&mut events);
+    let send = |partition, payload: &str| {
+        producer
+            .send(&Topic::Commands, partition, "k", payload.as_bytes().to_vec(), None)
+            .expect("taken");
+    };
+    let reading = || reading(vec![(Topic::Commands, Begin::Committed)]);
+
+    let mut consumer = Consumer::start(&settings, reading()).expect("starts");
+    let committer = consumer.committer();
+    // As an answer does that belongs to the log of a broker that is gone.
+    committer.commit(&Topic::Commands, 1, 2);
+    send(0, "one");
+    assert_eq!(next_record(&mut consumer).payload, b"one");
+    committer.commit(&Topic::Commands, 0, 1);
+    drop(consumer);
+
+    for payload in ["two", "three", "four"] {
+        send(1, payload);
+    }
+    let mut consumer = Consumer::start(&settings, reading()).expect("starts");
+    // What was committed of the other partition may have come too late to be stored; it is not what is looked at.
+    let mut read = || loop {
+        let record = next_record(&mut consumer);
+        if record.partition == 1 {
+            return String::from_utf8_lossy(&record.payload).into_owned();
+        }
+    };
+    assert_eq!([read(), read(), read()], ["two", "three", "four"]);
+}
+
+#[test]
 fn a_topic_with_another_number_of_partitions_is_refused() {
     let (broker, settings) = broker();
     broker.create_topic("skerry.v1.events", 6, 1).expect("a topic");

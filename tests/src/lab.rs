@@ -389,8 +389,35 @@ impl Inner {
     }
 }
 
+/// Names the folder where the logs of labs go whose test failed; unset: they go with the lab.
+const FAILED_LOGS: &str = "SKERRY_FAILED_LOGS";
+
+impl Inner {
+    /// Keeps what the programs of this lab wrote, in a folder named for the lab.
+    fn keep_logs(&self, kept: &Path) -> std::io::Result<()> {
+        let kept = kept.join(&self.name);
+        std::fs::create_dir_all(&kept)?;
+        let state = self.state();
+        for (log, name) in state
+            .children
+            .iter()
+            .filter_map(|child| Some((child.log()?, child.log()?.file_name()?)))
+        {
+            std::fs::copy(log, kept.join(name))?;
+        }
+        Ok(())
+    }
+}
+
 impl Drop for Inner {
+    /// A lab that was not taken down belongs to a test that failed: what its programs wrote tells why.
     fn drop(&mut self) {
+        if !self.state().taken_down
+            && let Some(kept) = std::env::var_os(FAILED_LOGS)
+            && let Err(error) = self.keep_logs(Path::new(&kept))
+        {
+            eprintln!("lab {}: logs are not kept: {error}", self.name);
+        }
         if let Err(error) = self.teardown() {
             eprintln!("lab {}: {error:#}", self.name);
         }
@@ -523,6 +550,28 @@ mod tests {
         assert_eq!(Owner::parse("skerry-demo", "skerry-demo-12-345-0"), Some(owner));
         assert_eq!(Lab::owner("skerry-demo-12-345-0"), Some(12));
         assert_eq!(Lab::owner("skerry-demo-12-345-0-host"), None);
+    }
+
+    #[test]
+    fn what_programs_wrote_is_kept_of_a_lab_that_was_not_taken_down() {
+        let lab = Lab::new("skerry-test-logs").expect("a lab");
+        let (kept, name) = (lab.folder().join("kept"), lab.0.name.clone());
+        let mut words = Command::new("echo");
+        words.arg("so it was");
+        let program = lab.spawn(None, "words", words).expect("a program");
+        let ended = program.wait(crate::wait::DEADLINE).expect("it can be waited for");
+        assert!(ended.is_some(), "it did not end");
+        lab.0.keep_logs(&kept).expect("they are kept");
+        let logs: Vec<_> = std::fs::read_dir(kept.join(name))
+            .expect("a folder")
+            .flatten()
+            .collect();
+        let texts: Vec<_> = logs.iter().map(|log| std::fs::read_to_string(log.path())).collect();
+        assert!(
+            matches!(&texts[..], [Ok(text)] if text.contains("so it was")),
+            "{texts:?}"
+        );
+        lab.teardown().expect("it goes");
     }
 
     #[test]

@@ -325,7 +325,7 @@ impl Reader {
                 // It waits for the answer, which nobody gives while a connection is broken. What is not committed is
                 // read again at the next start and answered from what is known then.
                 if unanswered_since.is_none() {
-                    self.commit(client, CommitMode::Sync);
+                    self.commit(client, partitions, CommitMode::Sync);
                 }
                 return End::Over;
             }
@@ -429,7 +429,7 @@ impl Reader {
             }
             let now = Instant::now();
             if now >= commit_at {
-                self.commit(client, CommitMode::Async);
+                self.commit(client, partitions, CommitMode::Async);
                 commit_at = now + COMMIT;
             }
             if now >= compare_at {
@@ -516,8 +516,16 @@ impl Reader {
         Ok(answered)
     }
 
-    fn commit(&self, client: &Native, mode: CommitMode) {
-        let commits = std::mem::take(&mut *self.shared.commits.lock().unwrap_or_else(PoisonError::into_inner));
+    fn commit(&self, client: &Native, partitions: &[Partition], mode: CommitMode) {
+        let mut commits = std::mem::take(&mut *self.shared.commits.lock().unwrap_or_else(PoisonError::into_inner));
+        // What this client did not hand over was done with in the log of a broker that had another address: said to this
+        // one, it would pass over records that nobody has read.
+        commits.retain(|(topic, partition), offset| {
+            let of = partitions
+                .iter()
+                .find(|p| p.partition == *partition && p.name == *topic);
+            of.and_then(|p| p.next).is_some_and(|next| *offset <= next)
+        });
         if commits.is_empty() {
             return;
         }
