@@ -3,6 +3,7 @@
 //! stay.
 
 #[path = "../ofproto/tests/common/vectors.rs"]
+// What a vector says besides its name and frame is for the tests.
 #[allow(dead_code)]
 mod vectors;
 

@@ -7,11 +7,13 @@ mod common;
 #[path = "../../fuzz/src/framer.rs"]
 mod framer;
 #[path = "../../fuzz/src/matches.rs"]
+// `of` makes seeds; only the program that writes them calls it.
 #[allow(dead_code)]
 mod matches;
 #[path = "../../fuzz/src/message.rs"]
 mod message;
 #[path = "../../fuzz/src/multipart.rs"]
+// `part` makes seeds; only the program that writes them calls it.
 #[allow(dead_code)]
 mod multipart;
 #[path = "../../fuzz/src/replay.rs"]
