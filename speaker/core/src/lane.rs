@@ -3,33 +3,29 @@
 //! ```text
 //!            +--> Dumping --whole--+--> (dump) ended
 //! Idle --front of the queue        |
-//!            +--delta----------> Applying: window, barrier, window, barrier .. --> ended
+//!            +--delta----------> Applying: windows with barriers --> ended
 //! ```
 //!
 //! It is told what the role allows and never asks for one. A command is `applied` only after the last barrier reply of this
 //! very connection without an error; once anything was sent, every other end is `failed`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use ofproto::{Body, ErrorMsg, MultipartReply};
+use ofproto::{ErrorMsg, MultipartReply};
 use skerry_bus::reply::SwitchDump;
 use skerry_bus::{Cause, DesiredChange, Generation, Objects, Outcome, RuleKey, Term};
-use std::collections::BTreeSet;
 
-use crate::convert;
+use crate::apply::{Apply, End};
 use crate::dump::{Dump, Progress};
 use crate::job::JobId;
 use crate::known::Known;
-use crate::plan::{self, Plan};
+use crate::plan;
 use crate::role::{Authority, switch_error};
 use crate::wire::Wire;
 
 /// Commands that may wait in one lane. A switch this far behind is helped by waiting: the next is refused as `Busy`.
 pub const LANE_COMMANDS_MAX: usize = 64;
-/// Messages written and not yet confirmed by a barrier. It bounds what is lost with a connection and what an error can
-/// belong to, and keeps a switch's receive buffer from filling up.
-pub const WINDOW: usize = 256;
 /// Characters of a printed plan that go to the log.
 const PLAN_TEXT_MAX: usize = 2_000;
 
@@ -94,15 +90,7 @@ struct Applying {
     generation: Generation,
     wanted: Objects,
     foreign_keys: BTreeSet<RuleKey>,
-    plan: Plan,
-    /// The next step: stage, and step in it.
-    next: (usize, usize),
-    /// Messages of the open window: transaction id to step.
-    open: BTreeMap<u32, (usize, usize)>,
-    /// The barrier that closes the open window, and when it is late.
-    barrier: Option<(u32, Instant)>,
-    sent: u32,
-    error: Option<Cause>,
+    apply: Apply,
 }
 
 #[derive(Debug)]
@@ -222,8 +210,7 @@ impl Lane {
         loop {
             match &self.state {
                 State::Dumping(_) => return events,
-                State::Applying(a) if a.barrier.is_some() => return events,
-                State::Applying(_) => match self.window(now, authority, wire, &mut events) {
+                State::Applying(_) => match self.write(now, authority, wire, &mut events) {
                     true => {}
                     false => return events,
                 },
@@ -339,7 +326,7 @@ impl Lane {
                 events.push(Event::Planned {
                     generation,
                     steps: plan.len(),
-                    plan: plan.to_string().chars().take(PLAN_TEXT_MAX).collect(),
+                    plan: plan.to_text(PLAN_TEXT_MAX),
                 });
                 self.state = State::Applying(Box::new(Applying {
                     job,
@@ -348,19 +335,14 @@ impl Lane {
                     generation,
                     wanted,
                     foreign_keys: known.foreign_keys,
-                    plan,
-                    next: (0, 0),
-                    open: BTreeMap::new(),
-                    barrier: None,
-                    sent: 0,
-                    error: None,
+                    apply: Apply::new(plan, self.barrier_max),
                 }));
             }
         }
     }
 
-    /// Write the next window and its barrier. Gives false if it has to wait.
-    fn window(&mut self, now: Instant, authority: Authority, wire: &mut Wire, events: &mut Vec<Event>) -> bool {
+    /// Write what may be written. Gives false if it has to wait.
+    fn write(&mut self, now: Instant, authority: Authority, wire: &mut Wire, events: &mut Vec<Event>) -> bool {
         let State::Applying(a) = &mut self.state else {
             return false;
         };
@@ -373,71 +355,30 @@ impl Lane {
                 return true;
             }
         }
-        if a.sent == 0 && a.expires.is_some_and(|at| now >= at) {
+        if !a.apply.has_begun() && a.expires.is_some_and(|at| now >= at) {
             let job = a.job;
             self.state = State::Idle;
             events.push(self.ended(job, Outcome::Expired, Some(Cause::Deadline), 0));
             return true;
         }
-        let (stage, first) = a.next;
-        if let Some(steps) = a.plan.stages.get(stage).map(|s| &s.steps) {
-            let mut at = first;
-            while at < steps.len() && a.open.len() < WINDOW {
-                let step = &steps[at].0;
-                match wire.send(convert::message(step)) {
-                    Ok(xid) => {
-                        a.open.insert(xid, (stage, at));
-                        a.sent = a.sent.saturating_add(1);
-                    }
-                    Err(error) => {
-                        let detail = format!("{}: {error}", step.object());
-                        a.error.get_or_insert(Cause::Malformed { detail });
-                        break;
-                    }
-                }
-                at += 1;
-            }
-            a.next = if at < steps.len() { (stage, at) } else { (stage + 1, 0) };
-        }
-        // Also when there was nothing to send: only the switch's own word makes a command `applied`.
-        let xid = wire.send_short(Body::BarrierRequest);
-        a.barrier = Some((xid, now + self.barrier_max));
+        a.apply.advance(now, wire);
         false
     }
 
-    /// A barrier reply came.
+    /// A barrier reply came. Gives whether it was ours.
     pub(crate) fn barrier(&mut self, xid: u32) -> (bool, Vec<Event>) {
-        let State::Applying(a) = &mut self.state else {
-            return (false, Vec::new());
+        let ours = match &mut self.state {
+            State::Applying(a) => a.apply.barrier(xid),
+            State::Idle | State::Dumping(_) => false,
         };
-        if a.barrier.is_none_or(|(open, _)| open != xid) {
-            return (false, Vec::new());
+        (ours, self.end_if_over())
+    }
+
+    fn end_if_over(&mut self) -> Vec<Event> {
+        match &self.state {
+            State::Applying(a) if a.apply.is_over() => self.stop(None).into_iter().collect(),
+            State::Applying(_) | State::Idle | State::Dumping(_) => Vec::new(),
         }
-        a.barrier = None;
-        a.open.clear();
-        if a.error.is_none() && a.next.0 < a.plan.stages.len() {
-            return (true, Vec::new());
-        }
-        let State::Applying(a) = std::mem::replace(&mut self.state, State::Idle) else {
-            return (true, Vec::new());
-        };
-        let event = match a.error {
-            None => {
-                self.held = Some(Held {
-                    generation: a.generation,
-                    objects: a.wanted,
-                    foreign_keys: a.foreign_keys,
-                });
-                self.ended(a.job, Outcome::Applied, None, a.sent)
-            }
-            // The barrier came and nothing was taken: then nothing was changed either.
-            Some(cause) if a.sent == 0 => self.ended(a.job, Outcome::Rejected, Some(cause), 0),
-            Some(cause) => {
-                self.held = None;
-                self.ended(a.job, Outcome::Failed, Some(cause), a.sent)
-            }
-        };
-        (true, vec![event])
     }
 
     /// A multipart reply came. Gives whether it was ours.
@@ -503,48 +444,50 @@ impl Lane {
                 self.progress(progress)
             }
             State::Applying(a) => {
-                if let Some((stage, step)) = a.open.get(&xid) {
-                    let step = a.plan.stages.get(*stage).and_then(|s| s.steps.get(*step));
-                    let object = step.map(|(step, _)| step.object()).unwrap_or_default();
-                    // The first error says why; later ones usually follow from it.
-                    a.error.get_or_insert_with(|| switch_error(error, &object));
-                    return (true, Vec::new());
-                }
-                if a.barrier.is_some_and(|(open, _)| open == xid) {
-                    let cause = switch_error(error, "barrier");
-                    return (true, self.stop(cause).into_iter().collect());
-                }
-                (false, Vec::new())
+                let ours = a.apply.error(xid, error);
+                (ours, self.end_if_over())
             }
         }
     }
 
-    /// End what is being applied: `failed` if something was sent, else `rejected`.
-    fn stop(&mut self, cause: Cause) -> Option<Event> {
-        match std::mem::replace(&mut self.state, State::Idle) {
-            State::Applying(a) => {
-                let outcome = if a.sent > 0 {
-                    self.held = None;
-                    Outcome::Failed
-                } else {
-                    Outcome::Rejected
-                };
-                // What the switch said is the better reason.
-                let cause = a.error.unwrap_or(cause);
-                Some(self.ended(a.job, outcome, Some(cause), a.sent))
-            }
+    /// End what is being applied. `cause`: why it ends before it is over.
+    fn stop(&mut self, cause: Option<Cause>) -> Option<Event> {
+        let a = match std::mem::replace(&mut self.state, State::Idle) {
+            State::Applying(a) => *a,
             other => {
                 self.state = other;
-                None
+                return None;
             }
-        }
+        };
+        let End {
+            cause,
+            unchanged,
+            messages,
+        } = a.apply.end(cause);
+        let outcome = match (&cause, unchanged) {
+            (None, _) => {
+                self.held = Some(Held {
+                    generation: a.generation,
+                    objects: a.wanted,
+                    foreign_keys: a.foreign_keys,
+                });
+                Outcome::Applied
+            }
+            // What stood stands.
+            (Some(_), true) => Outcome::Rejected,
+            (Some(_), false) => {
+                self.held = None;
+                Outcome::Failed
+            }
+        };
+        Some(self.ended(a.job, outcome, cause, messages))
     }
 
     /// The role under this term is gone, or is being given up: nothing of it is written any more. Commands of a newer term,
     /// which is perhaps being asked for at this moment, keep their place.
     pub(crate) fn lose_role(&mut self, lost: Term) -> Vec<Event> {
         let cause = || Cause::NoRole { held: None };
-        let mut events: Vec<Event> = self.stop(cause()).into_iter().collect();
+        let mut events: Vec<Event> = self.stop(Some(cause())).into_iter().collect();
         if matches!(&self.state, State::Dumping(d) if d.then.as_ref().is_some_and(|(term, _, _)| *term <= lost)) {
             events.extend(self.no_dump(cause()));
         }
@@ -562,7 +505,7 @@ impl Lane {
     /// The connection is gone.
     pub(crate) fn closed(&mut self) -> Vec<Event> {
         self.held = None;
-        let mut events: Vec<Event> = self.stop(Cause::ConnectionLost).into_iter().collect();
+        let mut events: Vec<Event> = self.stop(Some(Cause::ConnectionLost)).into_iter().collect();
         events.extend(self.no_dump(Cause::ConnectionLost));
         for waiting in std::mem::take(&mut self.queue) {
             events.push(self.ended(waiting.job, Outcome::Rejected, Some(Cause::UnknownSwitch), 0));
@@ -575,7 +518,7 @@ impl Lane {
         let state = match &self.state {
             State::Idle => None,
             State::Dumping(d) => Some(d.until),
-            State::Applying(a) => a.barrier.map(|(_, until)| until),
+            State::Applying(a) => a.apply.until(),
         };
         let waiting = self.queue.iter().filter_map(|w| w.expires).min();
         match (state, waiting) {
@@ -588,8 +531,8 @@ impl Lane {
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Vec<Event> {
         match &self.state {
             State::Dumping(d) if now >= d.until => self.no_dump(Cause::NoBarrier).into_iter().collect(),
-            State::Applying(a) if a.barrier.is_some_and(|(_, until)| now >= until) => {
-                self.stop(Cause::NoBarrier).into_iter().collect()
+            State::Applying(a) if a.apply.until().is_some_and(|until| now >= until) => {
+                self.stop(Some(Cause::NoBarrier)).into_iter().collect()
             }
             State::Idle | State::Dumping(_) | State::Applying(_) => Vec::new(),
         }

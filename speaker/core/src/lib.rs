@@ -5,6 +5,7 @@
 //! ```text
 //! connection  one TCP connection: framing, handshake, echo      role       MASTER and SLAVE at one switch
 //! lane        commands of one switch, in order                  plan       from what is to what shall be (pure)
+//! apply       a plan on its way to a switch
 //! dump        what a switch holds                                known      sorted into ours and not ours
 //! convert     the contract's objects <-> OpenFlow                packet     the signed discovery packet (pure)
 //! discovery   when a packet leaves by which port                 links      which directions are seen or silent
@@ -12,6 +13,7 @@
 //! offsets     what may be committed                              job        commands under way and their answers
 //! ```
 
+mod apply;
 mod clock;
 pub mod connection;
 mod convert;

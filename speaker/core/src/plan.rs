@@ -5,7 +5,7 @@
 //! A rule is changed by ADD over it, which leaves no gap; groups and meters that exist are changed by MODIFY.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use skerry_bus::{Action, Cause, Cookie, Group, Meter, Objects, Rule, RuleKey};
 
@@ -78,9 +78,38 @@ impl Plan {
     pub fn len(&self) -> usize {
         self.stages.iter().map(|s| s.steps.len()).sum()
     }
+    /// The plan as text, cut to its first lines.
+    pub fn to_text(&self, max: usize) -> String {
+        let mut cut = Cut {
+            text: String::new(),
+            left: max,
+        };
+        // An error means that the rest is left out.
+        let _ = write!(cut, "{self}");
+        cut.text
+    }
     fn stage(&mut self, name: &'static str, steps: Vec<(Step, Reason)>) {
         if !steps.is_empty() {
             self.stages.push(Stage { name, steps });
+        }
+    }
+}
+
+/// Takes text until it is full, so that a long plan costs no more than what is shown of it.
+struct Cut {
+    text: String,
+    left: usize,
+}
+
+impl fmt::Write for Cut {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        let end = s.char_indices().nth(self.left).map(|(at, _)| at);
+        let taken = end.map_or(s, |end| &s[..end]);
+        self.text.push_str(taken);
+        self.left -= taken.chars().count();
+        match end {
+            Some(_) => Err(fmt::Error),
+            None => Ok(()),
         }
     }
 }

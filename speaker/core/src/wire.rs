@@ -22,6 +22,15 @@ impl Wire {
         Ok(self.last_xid)
     }
 
+    /// The transaction id of the next message, which those of `count` messages follow one by one.
+    pub(crate) fn reserve(&mut self, count: usize) -> u32 {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        if self.last_xid.checked_add(count).is_none() {
+            self.last_xid = 0;
+        }
+        self.last_xid.wrapping_add(1)
+    }
+
     /// Write a message whose length cannot be a problem.
     pub(crate) fn send_short(&mut self, body: Body) -> u32 {
         self.send(body)

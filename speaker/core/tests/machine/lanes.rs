@@ -224,22 +224,22 @@ fn an_error_of_the_switch_fails_the_command_and_names_the_object() {
 }
 
 #[test]
-fn at_most_a_window_is_written_before_the_switch_confirms() {
+fn at_most_two_windows_are_written_before_the_switch_confirms() {
     let mut world = active();
     world.model(1).quirks.no_barrier = true;
-    world.desired(0, "big", 1, 1, 1, snapshot(rules(600)));
+    world.desired(0, "big", 1, 1, 1, snapshot(rules(900)));
     world.run(SECOND);
-    assert_eq!(world.model(1).writes.len(), 256);
+    assert_eq!(world.model(1).writes.len(), 512);
     assert!(world.result(0, "big").is_none());
     world.run(30 * SECOND);
     assert_eq!(world.ended(0, "big"), (Outcome::Failed, Some(Cause::NoBarrier)));
     world.model(1).quirks.no_barrier = false;
-    world.desired(0, "again", 1, 1, 2, snapshot(rules(600)));
+    world.desired(0, "again", 1, 1, 2, snapshot(rules(900)));
     world.run(SECOND);
     assert_eq!(world.ended(0, "again"), (Outcome::Applied, None));
     assert_eq!(
         world.result(0, "again").unwrap().messages,
-        344,
+        388,
         "what stands already is not written again"
     );
 }
@@ -483,4 +483,13 @@ fn an_offset_is_committed_when_the_answer_is_safe_and_not_past_an_open_command()
     }
     assert_eq!(world.ended(0, "stuck"), (Outcome::Rejected, Some(Cause::NoBarrier)));
     assert_eq!(world.speakers[0].commits[&partition], before + 2);
+}
+
+#[test]
+fn a_stage_begins_only_when_the_one_before_is_confirmed() {
+    let mut world = active();
+    world.model(1).quirks.no_barrier = true;
+    world.desired(0, "one", 1, 1, 1, snapshot(mixed()));
+    world.run(SECOND);
+    assert_eq!(kinds(&mut world), ["meter OFPMC_ADD"]);
 }

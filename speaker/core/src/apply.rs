@@ -1,0 +1,193 @@
+//! What is being sent to one switch: the steps of a plan in order, and what became of each.
+//!
+//! ```text
+//! steps   |<---- confirmed ---->|<- written, under way ->|<---- not written ---->|
+//!              by barriers            in windows              stays so after an error
+//! ```
+//!
+//! A stage goes out in windows, each with a barrier behind it. Some windows are under way at a time, so that the switch never
+//! waits for us to hear of a barrier. A stage begins only when the one before is confirmed. It knows nothing of roles,
+//! deadlines of commands or what waits behind it: that is the lane's.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use ofproto::{Body, ErrorMsg};
+use skerry_bus::Cause;
+
+use crate::convert;
+use crate::plan::{Plan, Step};
+use crate::role::switch_error;
+use crate::wire::Wire;
+
+/// Messages in front of one barrier.
+pub const WINDOW: usize = 256;
+/// Windows written and not yet confirmed. With [`WINDOW`] it bounds what is lost with a connection and what an error can
+/// belong to, and keeps a switch's receive buffer from filling up.
+pub const WINDOWS_MAX: usize = 2;
+
+/// Messages and the barrier behind them, under way.
+#[derive(Debug)]
+struct Window {
+    /// Index of its first step; the others follow.
+    first: usize,
+    len: usize,
+    /// Transaction id of its first message; the others follow.
+    first_xid: u32,
+    barrier: u32,
+    until: Instant,
+}
+
+/// How it ended.
+#[derive(Debug, PartialEq)]
+pub(crate) struct End {
+    /// Why not everything is done; none: all is confirmed.
+    pub(crate) cause: Option<Cause>,
+    /// Whether nothing was changed, for certain.
+    pub(crate) unchanged: bool,
+    /// Messages that were written, barriers not counted.
+    pub(crate) messages: u32,
+}
+
+/// A plan on its way.
+#[derive(Debug)]
+pub(crate) struct Apply {
+    steps: Vec<Step>,
+    /// For each stage, the index behind its last step.
+    borders: Vec<usize>,
+    confirmed: usize,
+    written: usize,
+    windows: VecDeque<Window>,
+    /// The switch answered a barrier.
+    heard: bool,
+    messages: u32,
+    /// The first thing that went wrong: nothing more is written.
+    trouble: Option<Cause>,
+    barrier_max: Duration,
+}
+
+impl Apply {
+    pub(crate) fn new(plan: Plan, barrier_max: Duration) -> Self {
+        let mut steps = Vec::with_capacity(plan.len());
+        let mut borders = Vec::with_capacity(plan.stages.len());
+        for stage in plan.stages {
+            steps.extend(stage.steps.into_iter().map(|(step, _)| step));
+            borders.push(steps.len());
+        }
+        Apply {
+            steps,
+            borders,
+            confirmed: 0,
+            written: 0,
+            windows: VecDeque::new(),
+            heard: false,
+            messages: 0,
+            trouble: None,
+            barrier_max,
+        }
+    }
+
+    /// Whether anything was written.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.heard || !self.windows.is_empty()
+    }
+
+    /// When the switch is late.
+    pub(crate) fn until(&self) -> Option<Instant> {
+        self.windows.front().map(|window| window.until)
+    }
+
+    /// Write what may be written now. It may be asked at any time.
+    pub(crate) fn advance(&mut self, now: Instant, wire: &mut Wire) {
+        while self.trouble.is_none() && self.windows.len() < WINDOWS_MAX {
+            let begin = self.borders.iter().copied().rfind(|border| *border <= self.written);
+            let end = self.borders.iter().copied().find(|border| *border > self.written);
+            let Some(end) = end else {
+                // Also when there is nothing to do: only the switch's own word makes a command `applied`.
+                if !self.has_begun() {
+                    self.window(now, self.written, wire);
+                }
+                return;
+            };
+            if self.confirmed < begin.unwrap_or(0) {
+                return;
+            }
+            self.window(now, end.min(self.written + WINDOW), wire);
+        }
+    }
+
+    fn window(&mut self, now: Instant, end: usize, wire: &mut Wire) {
+        let first = self.written;
+        let first_xid = wire.reserve(end - first);
+        for step in &self.steps[first..end] {
+            if let Err(error) = wire.send(convert::message(step)) {
+                let detail = format!("{}: {error}", step.object());
+                self.trouble = Some(Cause::Malformed { detail });
+                break;
+            }
+            self.written += 1;
+        }
+        let len = self.written - first;
+        self.messages = self.messages.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
+        let barrier = wire.send_short(Body::BarrierRequest);
+        self.windows.push_back(Window {
+            first,
+            len,
+            first_xid,
+            barrier,
+            until: now + self.barrier_max,
+        });
+    }
+
+    /// A barrier reply came. Gives whether it was ours.
+    pub(crate) fn barrier(&mut self, xid: u32) -> bool {
+        // What stands before a barrier is done when it is answered, earlier barriers included.
+        let Some(at) = self.windows.iter().position(|window| window.barrier == xid) else {
+            return false;
+        };
+        for window in self.windows.drain(..=at) {
+            self.confirmed = window.first + window.len;
+        }
+        self.heard = true;
+        true
+    }
+
+    /// An error came. Gives whether it was about one of ours.
+    pub(crate) fn error(&mut self, xid: u32, error: &ErrorMsg) -> bool {
+        for at in 0..self.windows.len() {
+            let window = &self.windows[at];
+            let nth = xid.wrapping_sub(window.first_xid) as usize;
+            let object = if nth < window.len {
+                self.steps[window.first + nth].object()
+            } else if xid == window.barrier {
+                "barrier".to_owned()
+            } else {
+                continue;
+            };
+            if xid == window.barrier {
+                // No reply to it will come.
+                self.windows.truncate(at);
+                self.heard = true;
+            }
+            // The first error says why; later ones usually follow from it.
+            self.trouble.get_or_insert_with(|| switch_error(error, &object));
+            return true;
+        }
+        false
+    }
+
+    /// Whether it is over; [`Apply::end`] is to follow.
+    pub(crate) fn is_over(&self) -> bool {
+        self.windows.is_empty() && (self.trouble.is_some() || (self.heard && self.confirmed == self.steps.len()))
+    }
+
+    /// What became of it. `stopped`: why it is ended before it is over.
+    pub(crate) fn end(self, stopped: Option<Cause>) -> End {
+        End {
+            // What the switch said is the better reason.
+            cause: self.trouble.or(stopped),
+            unchanged: self.messages == 0,
+            messages: self.messages,
+        }
+    }
+}
