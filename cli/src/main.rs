@@ -11,6 +11,7 @@ mod commands;
 mod endpoint;
 mod failure;
 mod lines;
+mod load;
 mod ofp;
 mod output;
 mod replay;
@@ -90,6 +91,8 @@ enum Command {
     Broker(broker::BrokerArgs),
     /// Simulated switches, cables and hosts in one process
     Sim(sim::SimArgs),
+    /// Simulated switches by the thousand, to load a controller and measure it
+    Load(load::LoadArgs),
 }
 
 fn main() -> ExitCode {
@@ -121,6 +124,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Replay(command) => replay::run(&command),
         Command::Ofp(command) => ofp::run(&command),
         Command::Sim(args) => sim::run(&args),
+        Command::Load(args) => load::run(&args),
         Command::Broker(args) => broker::run(&args).map_err(|e| Failure::Failed(format!("{e:#}"))),
     }
 }

@@ -11,7 +11,7 @@ mod fabric;
 mod host;
 mod numbers;
 mod request;
-mod switch;
+pub mod switch;
 mod topology;
 
 use std::net::SocketAddr;

@@ -58,6 +58,8 @@ pub enum Input {
     Connected(ConnId),
     /// It says something; any cut of the stream.
     Received(ConnId, Bytes),
+    /// It says one whole message, which somebody else has cut from the stream.
+    Frame(ConnId, Bytes),
     /// It is gone.
     Closed(ConnId),
     /// A packet comes in on a port.
@@ -111,6 +113,11 @@ impl Switch {
                 self.send(conn, 0, Body::Hello(ofproto::Hello::with_versions(&[VERSION_1_3])));
             }
             Input::Received(conn, bytes) => self.received(now, conn, &bytes),
+            Input::Frame(conn, frame) => {
+                if self.heard(now, conn) {
+                    self.frame(now, conn, &frame);
+                }
+            }
             Input::Closed(conn) => self.forget(conn),
             Input::Packet(port, packet) => {
                 if self.ports.received(port, packet.payload.len()) {
@@ -159,6 +166,18 @@ impl Switch {
         self.outputs.pop_front()
     }
 
+    /// A controller said something that needs no answer of the switch. False: there is no such connection.
+    pub fn heard(&mut self, now: Instant, conn: ConnId) -> bool {
+        let session = self.sessions.get_mut(&conn);
+        session.map(|session| session.heard(now)).is_some()
+    }
+
+    /// Whether both sides of a connection have said hello.
+    pub fn is_open(&self, conn: ConnId) -> bool {
+        let session = self.sessions.get(&conn);
+        session.is_some_and(|session| !matches!(session.state, State::Greeting { .. }))
+    }
+
     /// All it holds, for a dump.
     pub fn dump(&self) -> Value {
         let meter = |meter: &ofproto::MeterConfig| {
@@ -176,6 +195,11 @@ impl Switch {
             "groups": objects.groups.values().collect::<Vec<_>>(),
             "meters": meters,
         })
+    }
+
+    /// How many rules it holds.
+    pub fn rules(&self) -> usize {
+        self.tables.objects().rules.len()
     }
 
     /// Its controllers by the names of their roles.

@@ -1,0 +1,324 @@
+//! The loop around the machine: sockets, standard input and output, the clock. It decides nothing.
+//!
+//! One thread. Each connection has a task that reads; what is to be written is written at once, by whoever gave the machine
+//! its input, and only what the socket does not take waits for the connection's task.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use skerry_io::shutdown::Shutdown;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::{Notify, mpsc};
+
+use super::plan::Plan;
+use super::request::Request;
+use super::world::{Dial, Input, Output, World};
+use crate::failure::Failure;
+use crate::sim::switch::ConnId;
+use crate::{lines, output};
+
+/// Bytes read at once.
+const READ_BYTES: usize = 64 * 1024;
+/// How long one try may take.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// How long the last words may take before hanging up.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
+/// Bytes of a line on standard input.
+const LINE_MAX: u64 = 64 * 1024;
+/// Lines that wait for the machine; then standard input waits.
+const LINES_MAX: usize = 64;
+/// How often the machine is looked after when it waits for nothing.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// A connection as the machine's outputs see it.
+struct Socket {
+    write: OwnedWriteHalf,
+    /// The socket took less than there was; its task waits until it takes more.
+    blocked: Cell<bool>,
+    /// What is to be written before hanging up, once that is wanted.
+    last: RefCell<Option<Bytes>>,
+    /// One of the two above is new.
+    poked: Notify,
+}
+
+/// What all tasks share. One thread, so a borrow lasts until the next await and no longer.
+struct Shared {
+    world: RefCell<World>,
+    sockets: RefCell<HashMap<ConnId, Rc<Socket>>>,
+    buffer: RefCell<Vec<u8>>,
+    /// The machine has another deadline than the clock's task waits for.
+    earlier: Notify,
+    waits_until: Cell<Option<Instant>>,
+    /// How the run ended.
+    ended: Cell<Option<bool>>,
+    failed: RefCell<Option<Failure>>,
+    end: Notify,
+}
+
+/// Runs until the machine says the end.
+///
+/// # Errors
+/// Standard input or output fail; not every switch got through its handshake.
+pub fn run(plan: Plan) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::Failed(format!("the run cannot be started: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(failed)?;
+    let tasks = tokio::task::LocalSet::new();
+    tasks.block_on(&runtime, async move {
+        let mut signals = Shutdown::new().map_err(failed)?;
+        let (sender, mut asked) = mpsc::channel(LINES_MAX);
+        read_stdin(sender).map_err(failed)?;
+        let shared = Rc::new(Shared {
+            world: RefCell::new(World::new(plan, Instant::now())),
+            sockets: RefCell::default(),
+            buffer: RefCell::new(vec![0; READ_BYTES]),
+            earlier: Notify::new(),
+            waits_until: Cell::new(None),
+            ended: Cell::new(None),
+            failed: RefCell::new(None),
+            end: Notify::new(),
+        });
+        tokio::task::spawn_local(keep_time(shared.clone()));
+        let mut listens = true;
+        while shared.ended.get().is_none() && shared.failed.borrow().is_none() {
+            tokio::select! {
+                line = asked.recv(), if listens => match line {
+                    Some(Line::Text(line)) => shared.line(&line),
+                    Some(Line::End) => shared.input(Input::End),
+                    // The thread has said its last line.
+                    None => listens = false,
+                },
+                _ = signals.asked() => shared.input(Input::End),
+                () = shared.end.notified() => {}
+            }
+        }
+        if let Some(failure) = shared.failed.borrow_mut().take() {
+            return Err(failure);
+        }
+        match shared.ended.get() {
+            Some(true) => Ok(()),
+            _ => Err(Failure::Failed("not every switch got through its handshake".to_owned())),
+        }
+    })
+}
+
+/// What standard input says.
+enum Line {
+    Text(Vec<u8>),
+    End,
+}
+
+fn read_stdin(sender: mpsc::Sender<Line>) -> io::Result<()> {
+    let read = move || {
+        let mut stdin = io::stdin().lock();
+        while let Ok(Some(line)) = lines::next(&mut stdin, LINE_MAX) {
+            if sender.blocking_send(Line::Text(line)).is_err() {
+                return;
+            }
+        }
+        let _ = sender.blocking_send(Line::End);
+    };
+    std::thread::Builder::new()
+        .name("stdin".to_owned())
+        .spawn(read)
+        .map(drop)
+}
+
+/// Wakes the machine when it wants to be woken.
+async fn keep_time(shared: Rc<Shared>) {
+    loop {
+        shared.world.borrow_mut().handle_timeout(Instant::now());
+        shared.drain();
+        let due = shared.world.borrow().poll_timeout().map(|(due, _)| due);
+        shared.waits_until.set(due);
+        let due = due.unwrap_or_else(|| Instant::now() + IDLE);
+        tokio::select! {
+            () = tokio::time::sleep_until(due.into()) => {}
+            () = shared.earlier.notified() => {}
+        }
+    }
+}
+
+impl Shared {
+    fn input(self: &Rc<Self>, input: Input<'_>) {
+        self.world.borrow_mut().handle_input(Instant::now(), input);
+        self.drain();
+    }
+
+    fn line(self: &Rc<Self>, line: &[u8]) {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return;
+        }
+        match serde_json::from_slice::<Request>(line) {
+            Ok(request) => self.input(Input::Asked(request)),
+            Err(error) => self.say(&serde_json::json!({ "error": error.to_string() })),
+        }
+    }
+
+    fn say(&self, line: &serde_json::Value) {
+        if let Err(failure) = output::line(&line.to_string()) {
+            *self.failed.borrow_mut() = Some(failure);
+            self.end.notify_one();
+        }
+    }
+
+    /// Does what the machine wants.
+    fn drain(self: &Rc<Self>) {
+        loop {
+            let Some(output) = self.world.borrow_mut().poll_output() else {
+                break;
+            };
+            match output {
+                Output::Dial(dial) => {
+                    tokio::task::spawn_local(self.clone().connect(dial));
+                }
+                Output::Write(conn) => {
+                    let socket = self.sockets.borrow().get(&conn).cloned();
+                    if let Some(socket) = socket.filter(|socket| !socket.blocked.get()) {
+                        self.write(conn, &socket);
+                    }
+                }
+                Output::Close(conn, last) => {
+                    if let Some(socket) = self.sockets.borrow_mut().remove(&conn) {
+                        *socket.last.borrow_mut() = Some(last);
+                        socket.poked.notify_one();
+                    }
+                }
+                Output::Say(line) => self.say(&line),
+                Output::Quit(well) => {
+                    self.ended.set(Some(well));
+                    self.end.notify_one();
+                }
+            }
+        }
+        let due = self.world.borrow().poll_timeout().map(|(due, _)| due);
+        if let (Some(due), waits) = (due, self.waits_until.get())
+            && waits.is_none_or(|waits| due < waits)
+        {
+            self.waits_until.set(Some(due));
+            self.earlier.notify_one();
+        }
+    }
+
+    /// Writes as much as the socket takes now.
+    fn write(&self, conn: ConnId, socket: &Socket) {
+        let mut world = self.world.borrow_mut();
+        while let Some(out) = world.unwritten(conn).filter(|out| !out.is_empty()) {
+            match socket.write.try_write(out) {
+                Ok(written) => world.wrote(conn, written),
+                Err(error) => {
+                    // Full; or gone, which the reading side sees and tells.
+                    if error.kind() == io::ErrorKind::WouldBlock {
+                        socket.blocked.set(true);
+                        socket.poked.notify_one();
+                    }
+                    return;
+                }
+            }
+        }
+        socket.blocked.set(false);
+    }
+
+    async fn connect(self: Rc<Self>, dial: Dial) {
+        let reached = tokio::time::timeout(CONNECT_MAX, open(&dial)).await;
+        let stream = match reached {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return self.input(Input::Unreachable(dial.conn, error.to_string())),
+            Err(_) => return self.input(Input::Unreachable(dial.conn, "no answer in time".to_owned())),
+        };
+        let (read, write) = stream.into_split();
+        let socket = Rc::new(Socket {
+            write,
+            blocked: Cell::new(false),
+            last: RefCell::new(None),
+            poked: Notify::new(),
+        });
+        self.sockets.borrow_mut().insert(dial.conn, socket.clone());
+        self.input(Input::Connected(dial.conn));
+        self.serve(dial.conn, read, &socket).await;
+    }
+
+    /// Reads what a controller says, until it or the switch hangs up.
+    async fn serve(self: &Rc<Self>, conn: ConnId, mut read: OwnedReadHalf, socket: &Socket) {
+        loop {
+            let blocked = socket.blocked.get();
+            tokio::select! {
+                end = self.read(conn, &mut read) => {
+                    if let Some(reason) = end {
+                        self.sockets.borrow_mut().remove(&conn);
+                        self.input(Input::Closed(conn, reason));
+                        return;
+                    }
+                }
+                _ = socket.write.writable(), if blocked => self.write(conn, socket),
+                () = socket.poked.notified() => {}
+            }
+            let last = socket.last.borrow_mut().take();
+            if let Some(last) = last {
+                hang_up(socket, &last).await;
+                return;
+            }
+        }
+    }
+
+    /// Reads once and tells the machine; gives the reason when there is no more to read.
+    async fn read(self: &Rc<Self>, conn: ConnId, read: &mut OwnedReadHalf) -> Option<String> {
+        let end = poll_fn(|context| {
+            let mut buffer = self.buffer.borrow_mut();
+            let mut into = ReadBuf::new(&mut buffer);
+            Poll::Ready(match Pin::new(&mut *read).poll_read(context, &mut into) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => Some(error.kind().to_string()),
+                Poll::Ready(Ok(())) if into.filled().is_empty() => Some("closed by the controller".to_owned()),
+                Poll::Ready(Ok(())) => {
+                    let mut world = self.world.borrow_mut();
+                    world.handle_input(Instant::now(), Input::Received(conn, into.filled()));
+                    None
+                }
+            })
+        });
+        let end = end.await;
+        self.drain();
+        end
+    }
+}
+
+async fn open(dial: &Dial) -> io::Result<TcpStream> {
+    let socket = if dial.controller.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.set_nodelay(true)?;
+    if let Some(source) = dial.source {
+        socket.bind((source, 0).into())?;
+    }
+    socket.connect(dial.controller).await
+}
+
+/// Writes the last words, if they are taken, and hangs up.
+async fn hang_up(socket: &Socket, last: &[u8]) {
+    let mut rest = last;
+    let write = async {
+        while !rest.is_empty() {
+            socket.write.writable().await?;
+            match socket.write.try_write(rest) {
+                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        io::Result::Ok(())
+    };
+    // A controller that takes no more is hung up on all the same.
+    let _ = tokio::time::timeout(LAST_WORDS_MAX, write).await;
+}
