@@ -231,6 +231,7 @@ mod oxm;
 mod oxm_header;
 mod oxm_table;
 mod packet;
+mod packet_peek;
 mod port;
 mod queue;
 mod reader;
@@ -293,6 +294,7 @@ pub use ofp_match::{Match, MatchIter, MatchType};
 pub use oxm::{Ipv6ExtHdrFlags, Oxm, OxmClass, OxmField, VLAN_NONE, VLAN_PRESENT};
 pub use oxm_table::{OXM_TABLE, OxmKind, OxmPrerequisite, OxmRow};
 pub use packet::{PacketIn, PacketInReason, PacketOut};
+pub use packet_peek::PacketInPeek;
 pub use port::{
     PORT_NAME_LEN, Port, PortConfig, PortFeatures, PortMod, PortReason, PortState, PortStats, PortStatsRequest,
     PortStatus,

@@ -38,6 +38,8 @@ pub struct SpeakerConfig {
     pub intervals: IntervalSettings,
     /// How long and how many at most.
     pub limits: LimitSettings,
+    /// How many packets of one switch are looked at.
+    pub packets: PacketSettings,
     /// Prometheus, health and readiness.
     pub metrics: MetricsSettings,
     /// What is logged.
@@ -88,6 +90,20 @@ pub struct LimitSettings {
     pub write_stall_ms: u64,
 }
 
+/// How many packets of one switch are looked at a second; a burst of as many after a pause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PacketSettings {
+    /// Packets that are not discovery packets, by one port.
+    pub other_per_port: u32,
+    /// The same, of a whole switch.
+    pub other_per_switch: u32,
+    /// Discovery packets by one port, forged ones included.
+    pub discovery_per_port: u32,
+    /// The same, of a whole switch.
+    pub discovery_per_switch: u32,
+}
+
 impl Default for SpeakerConfig {
     fn default() -> Self {
         SpeakerConfig {
@@ -99,6 +115,7 @@ impl Default for SpeakerConfig {
             kafka: KafkaSettings::default(),
             intervals: IntervalSettings::default(),
             limits: LimitSettings::default(),
+            packets: PacketSettings::default(),
             metrics: MetricsSettings::default(),
             log: LogSettings::default(),
         }
@@ -126,6 +143,37 @@ impl Default for LimitSettings {
             connections: 4_096,
             write_queue_bytes: 4 * 1024 * 1024,
             write_stall_ms: 10_000,
+        }
+    }
+}
+
+impl Default for PacketSettings {
+    fn default() -> Self {
+        PacketSettings {
+            other_per_port: 100,
+            other_per_switch: 500,
+            discovery_per_port: 100,
+            discovery_per_switch: 20_000,
+        }
+    }
+}
+
+/// Discovery packets that one port may well get in an interval: its own back from the far switch, its neighbour's, and those
+/// of a second region that has just become active; twice that, because they come in no order.
+const DISCOVERY_PER_INTERVAL: u64 = 6;
+
+impl PacketSettings {
+    /// What the machine is told: a second's worth at once, so that a bucket of a small rate still takes a small burst.
+    fn rates(&self) -> core::PacketRates {
+        let rate = |per_second| core::Rate {
+            per_second,
+            burst: per_second,
+        };
+        core::PacketRates {
+            other_port: rate(self.other_per_port),
+            other_switch: rate(self.other_per_switch),
+            discovery_port: rate(self.discovery_per_port),
+            discovery_switch: rate(self.discovery_per_switch),
         }
     }
 }
@@ -165,6 +213,7 @@ impl Settings for SpeakerConfig {
         }
         let i = &self.intervals;
         let l = &self.limits;
+        let p = &self.packets;
         for (path, value, min, max) in [
             ("intervals.heartbeat_ms", i.heartbeat_ms, 10, 10_000),
             ("intervals.discovery_ms", i.discovery_ms, 50, 60_000),
@@ -183,10 +232,29 @@ impl Settings for SpeakerConfig {
                 1024 * 1024 * 1024,
             ),
             ("limits.write_stall_ms", l.write_stall_ms, 100, 300_000),
+            ("packets.other_per_port", p.other_per_port.into(), 1, 1_000_000),
+            ("packets.other_per_switch", p.other_per_switch.into(), 1, 1_000_000),
+            ("packets.discovery_per_port", p.discovery_per_port.into(), 1, 1_000_000),
+            (
+                "packets.discovery_per_switch",
+                p.discovery_per_switch.into(),
+                1,
+                1_000_000,
+            ),
         ] {
             if !(min..=max).contains(&value) {
                 fault(path, format!("{value} is not in {min} to {max}"));
             }
+        }
+        let needed = (DISCOVERY_PER_INTERVAL * 1_000).div_ceil(i.discovery_ms.max(1));
+        if (1..needed).contains(&u64::from(p.discovery_per_port)) {
+            faults.push((
+                "packets.discovery_per_port".to_owned(),
+                format!(
+                    "{} is below {needed}, which a port needs at intervals.discovery_ms = {}: links would be lost",
+                    p.discovery_per_port, i.discovery_ms
+                ),
+            ));
         }
         faults.extend(self.kafka.check("kafka"));
         faults.extend(self.metrics.check("metrics"));
@@ -256,6 +324,7 @@ impl SpeakerConfig {
             barrier_max: ms(self.limits.barrier_ms),
             challenge: ms(self.limits.challenge_ms),
             connections_max: self.limits.connections,
+            packets: self.packets.rates(),
             ..core::Config::new(region, epoch, key)
         })
     }

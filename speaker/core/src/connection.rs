@@ -14,16 +14,17 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ofproto::{
-    AsyncConfig, BadRequestCode, Body, ControllerRole, ErrorMsg, ErrorType, FeaturesReply, FlowRemovedReasons, Framer,
-    Hello, HelloFailedCode, Message, MessageType, MultipartReplyBody, MultipartRequest, MultipartRequestBody,
-    PacketInReasons, PortReason, PortReasons, Reassembly, ReassemblyLimits, RoleMsg, RoleRequestFailedCode,
-    VERSION_1_3,
+    AsyncConfig, BadRequestCode, Body, ControllerRole, ErrorMsg, ErrorType, FeaturesReply, FlowRemovedReasons, Hello,
+    HelloFailedCode, Message, MessageType, MultipartReplyBody, MultipartRequest, MultipartRequestBody, PacketInReasons,
+    PortReason, PortReasons, Reassembly, ReassemblyLimits, RoleMsg, RoleRequestFailedCode, VERSION_1_3,
 };
 use skerry_bus::switch::SwitchDescription;
 use skerry_bus::{PortNo, PortState, SwitchId};
 
 use crate::fact::CloseReason;
+use crate::intake::Intake;
 use crate::io::Config;
+use crate::shed::{Shed, Shedder, Tally};
 use crate::wire::Wire;
 
 /// Ports kept of one switch. A larger chassis does not exist; more are dropped with a count.
@@ -99,7 +100,9 @@ pub(crate) struct Connection {
     pub(crate) ports_dropped: u64,
     /// The generation id shown when the role was settled.
     pub(crate) generation_id: Option<u64>,
-    framer: Framer,
+    intake: Intake,
+    shedder: Shedder,
+    tally: Tally,
     state: State,
     handshake_max: Duration,
     handshake_until: Instant,
@@ -157,7 +160,9 @@ impl Connection {
             ports: BTreeMap::new(),
             ports_dropped: 0,
             generation_id: None,
-            framer: Framer::new(),
+            intake: Intake::default(),
+            shedder: Shedder::new(config.packets),
+            tally: Tally::default(),
             state: State::Hello,
             handshake_max: config.handshake_max,
             handshake_until: now + config.handshake_max,
@@ -174,13 +179,40 @@ impl Connection {
     }
 
     /// Bytes came.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.framer.push(bytes);
+    pub(crate) fn push(&mut self, bytes: Bytes) {
+        self.intake.push(bytes);
     }
 
-    /// Look at one frame. `None`: there is no whole one.
+    /// The fates of packets since the last call.
+    pub(crate) fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
+    }
+
+    /// Look at one frame that is worth it. `None`: there is no whole one.
     pub(crate) fn next_event(&mut self, now: Instant) -> Option<Result<Option<Event>, CloseReason>> {
-        let frame = match self.framer.next_frame() {
+        let Connection {
+            intake,
+            shedder,
+            tally,
+            state,
+            ports,
+            echo_missed,
+            ..
+        } = self;
+        let cut = intake.next_frame(|frame| {
+            // Whatever it is, the switch lives.
+            *echo_missed = 0;
+            if frame.get(1) != Some(&MessageType::PACKET_IN.0) {
+                return false;
+            }
+            let shed = if matches!(state, State::Ready) {
+                shedder.judge(now, frame, |port| ports.contains_key(&PortNo(port)))
+            } else {
+                Some(Shed::NotAnnounced)
+            };
+            shed.inspect(|why| tally.shed(*why)).is_some()
+        });
+        let frame = match cut {
             Ok(None) => return None,
             Ok(Some(frame)) => frame,
             Err(error) => {
@@ -193,16 +225,18 @@ impl Connection {
                 return Some(Err(CloseReason::Malformed(error.to_string())));
             }
         };
-        self.echo_missed = 0;
+        let is_packet = frame.get(1) == Some(&MessageType::PACKET_IN.0);
         let message = match Message::decode(&frame) {
             Ok(message) => message,
             Err(error) => {
+                self.tally.malformed += u64::from(is_packet);
                 let (kind, code) = error.to_answer();
                 let xid = ofproto::Header::peek(&frame).map_or(0, |h| h.xid);
                 self.refuse(xid, kind, code, &frame);
                 return Some(Err(CloseReason::Malformed(error.to_string())));
             }
         };
+        self.tally.delivered += u64::from(is_packet);
         Some(self.handle(now, message, frame.len()))
     }
 
@@ -446,6 +480,7 @@ impl Connection {
             return false;
         };
         if status.reason == PortReason::DELETE {
+            self.shedder.forget_port(port.port.0);
             self.ports.remove(&port.port).is_some()
         } else {
             self.put_port(port)

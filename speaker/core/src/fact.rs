@@ -48,6 +48,22 @@ counters! {
     Unexpected => "speaker_messages_ignored", "unexpected";
     /// An error from a switch that belongs to no request.
     ForeignError => "speaker_messages_ignored", "error_without_request";
+    /// A packet-in came; it is delivered, shed or malformed.
+    PacketsOffered => "speaker_packet_ins_offered", "";
+    /// A packet-in was read; what became of it the dropped ones say.
+    PacketsDelivered => "speaker_packet_ins_delivered", "";
+    /// A packet-in could not be read, which ended its connection.
+    PacketsMalformed => "speaker_packet_ins_malformed", "";
+    /// A packet-in of a switch that is not announced.
+    ShedNotAnnounced => "speaker_packet_ins_shed", "not_announced";
+    /// A packet-in beyond the rate of its port.
+    ShedOtherPort => "speaker_packet_ins_shed", "port";
+    /// A packet-in beyond the rate of its switch.
+    ShedOtherSwitch => "speaker_packet_ins_shed", "switch";
+    /// A discovery packet, or what looks like one, beyond the rate of its port.
+    ShedDiscoveryPort => "speaker_packet_ins_shed", "discovery_port";
+    /// A discovery packet, or what looks like one, beyond the rate of its switch.
+    ShedDiscoverySwitch => "speaker_packet_ins_shed", "discovery_switch";
     /// A packet-in that is not a discovery packet.
     PacketOther => "speaker_packets_dropped", "not_discovery";
     /// A discovery packet whose signature does not fit.
@@ -64,6 +80,8 @@ counters! {
     PacketFull => "speaker_packets_dropped", "links_full";
     /// A discovery packet was sent.
     ProbesSent => "speaker_probes_sent", "";
+    /// A discovery packet came and was believed.
+    ProbesReceived => "speaker_probes_received", "";
     /// A round trip was measured.
     LatencySamples => "speaker_latency_samples", "";
     /// A round trip below zero.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use skerry_bus::{BrokerClock, Epoch, Mode, Region, Topic};
 
 use crate::fact::{Counter, Fact};
+use crate::shed::PacketRates;
 
 /// A connection of the driver. The driver never uses a number twice within one run, and later connections
 /// have larger ones.
@@ -46,6 +47,8 @@ pub struct Config {
     pub control_rtt: Duration,
     /// Connections at a time, those still in handshake included. One more is closed at once.
     pub connections_max: usize,
+    /// How many packets of one switch are looked at.
+    pub packets: PacketRates,
 }
 
 impl Config {
@@ -66,6 +69,7 @@ impl Config {
             challenge: Duration::from_secs(2),
             control_rtt: Duration::from_secs(1),
             connections_max: 4096,
+            packets: PacketRates::default(),
         }
     }
 }

@@ -11,15 +11,18 @@
 //! discovery   when a packet leaves by which port                 links      which directions are seen or silent
 //! latency     round trips                                        publish    positions, heartbeats, answers kept
 //! offsets     what may be committed                              job        commands under way and their answers
+//! intake      frames out of reads                               shed       packets that are dropped unseen
 //! ```
 
 mod apply;
+pub mod bucket;
 mod clock;
 pub mod connection;
 mod convert;
 mod discovery;
 mod dump;
 pub mod fact;
+mod intake;
 pub mod io;
 mod job;
 pub mod known;
@@ -31,11 +34,14 @@ pub mod packet;
 pub mod plan;
 pub mod publish;
 pub mod role;
+pub mod shed;
 pub mod speaker;
 mod timers;
 mod wire;
 
+pub use bucket::Rate;
 pub use fact::{CloseReason, Counter, Fact};
 pub use io::{Config, ConnId, Input, Output};
 pub use plan::{Plan, Step, plan};
+pub use shed::PacketRates;
 pub use speaker::Speaker;

@@ -8,6 +8,7 @@ mod tell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
+use bytes::Bytes;
 use ofproto::{Body, Message, RoleStatus};
 use skerry_bus::{BrokerClock, CorrelationId, SwitchId, Term};
 
@@ -121,7 +122,7 @@ impl Speaker {
     pub fn handle_input(&mut self, now: Instant, input: Input) {
         match input {
             Input::Accepted { conn, peer, local } => self.accepted(now, conn, peer, local),
-            Input::Received { conn, bytes } => self.received(now, conn, &bytes),
+            Input::Received { conn, bytes } => self.received(now, conn, bytes),
             Input::Closed { conn, reason } => self.close(now, conn, CloseReason::ByPeer(reason), false),
             Input::Command {
                 partition,
@@ -263,22 +264,26 @@ impl Speaker {
         }
     }
 
-    fn received(&mut self, now: Instant, conn: ConnId, bytes: &[u8]) {
+    fn received(&mut self, now: Instant, conn: ConnId, bytes: Bytes) {
         match self.connections.get_mut(&conn) {
             Some(connection) => connection.push(bytes),
             None => return,
         }
-        // A frame's consequences are in the outputs before the next frame is looked at.
         while let Some(connection) = self.connections.get_mut(&conn) {
             let Some(event) = connection.next_event(now) else {
                 break;
             };
-            self.flush(conn);
             match event {
                 Ok(None) => {}
                 Ok(Some(event)) => self.connection_event(now, conn, event),
                 Err(reason) => self.close(now, conn, reason, true),
             }
+        }
+        // Once for all frames of a read: many small answers are one write.
+        self.flush(conn);
+        if let Some(connection) = self.connections.get_mut(&conn) {
+            let tally = connection.take_tally();
+            self.count_packets(tally);
         }
     }
 

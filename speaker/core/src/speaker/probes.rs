@@ -8,9 +8,11 @@ use skerry_bus::{PortNo, PortRef, SwitchId};
 
 use super::Speaker;
 use crate::fact::{Counter, Fact};
+use crate::io::Output;
 use crate::latency::Dropped;
 use crate::links::{Heard, Way, is_fresh};
 use crate::packet::{self, Kind, Probe};
+use crate::shed::Tally;
 
 /// The port that stands in a packet that measures the control channel.
 pub(super) const CONTROLLER: PortNo = PortNo(ofproto::PortNo::CONTROLLER.0);
@@ -69,11 +71,45 @@ impl Speaker {
         }
     }
 
+    /// What became of the packets of a read, each counted once.
+    pub(super) fn count_packets(&mut self, tally: Tally) {
+        if tally == Tally::default() {
+            return;
+        }
+        let Tally {
+            delivered,
+            malformed,
+            not_announced,
+            other_port,
+            other_switch,
+            discovery_port,
+            discovery_switch,
+        } = tally;
+        let shed = [
+            (Counter::ShedNotAnnounced, not_announced),
+            (Counter::ShedOtherPort, other_port),
+            (Counter::ShedOtherSwitch, other_switch),
+            (Counter::ShedDiscoveryPort, discovery_port),
+            (Counter::ShedDiscoverySwitch, discovery_switch),
+        ];
+        let offered = delivered + malformed + shed.iter().map(|(_, by)| by).sum::<u64>();
+        let rest = [
+            (Counter::PacketsOffered, offered),
+            (Counter::PacketsDelivered, delivered),
+            (Counter::PacketsMalformed, malformed),
+        ];
+        for (counter, by) in rest.into_iter().chain(shed).filter(|(_, by)| *by > 0) {
+            self.outputs.push_back(Output::Count { counter, by });
+        }
+    }
+
     /// A packet came from a switch.
     pub(super) fn packet_in(&mut self, now: Instant, switch: SwitchId, packet: &PacketIn) {
-        if let Err(counter) = self.probe_in(now, switch, packet) {
-            self.count(counter);
-        }
+        let counter = match self.probe_in(now, switch, packet) {
+            Ok(()) => Counter::ProbesReceived,
+            Err(dropped) => dropped,
+        };
+        self.count(counter);
     }
 
     fn probe_in(&mut self, now: Instant, switch: SwitchId, packet: &PacketIn) -> Result<(), Counter> {

@@ -143,9 +143,10 @@ impl Speaker {
     /// End a connection. `ours`: the driver is to close it; otherwise it is closed already.
     pub(super) fn close(&mut self, now: Instant, conn: ConnId, reason: CloseReason, ours: bool) {
         self.flush(conn);
-        let Some(connection) = self.connections.remove(&conn) else {
+        let Some(mut connection) = self.connections.remove(&conn) else {
             return;
         };
+        self.count_packets(connection.take_tally());
         self.connection_timers.set(conn, None);
         if ours {
             self.outputs.push_back(Output::Close {

@@ -3,6 +3,7 @@
 
 mod bus;
 mod chaos;
+mod flood;
 mod handshake;
 mod lanes;
 mod links;

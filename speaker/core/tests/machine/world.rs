@@ -243,6 +243,11 @@ impl World {
         }
     }
 
+    /// How often was written to a connection that has no switch behind it.
+    pub fn writes(&self, speaker: usize, conn: u64) -> usize {
+        self.speakers[speaker].held.iter().filter(|(c, _)| *c == conn).count()
+    }
+
     /// What was written to a connection that has no switch behind it.
     pub fn written(&mut self, speaker: usize, conn: u64) -> Vec<ofproto::Message> {
         let mut framer = ofproto::Framer::new();
@@ -321,6 +326,38 @@ impl World {
             }
         }
         self.now = end;
+        self.assert_packets_balance();
+    }
+
+    /// Every packet-in that came is counted once: read, dropped unseen, or malformed. And every one that was read has one end.
+    pub fn assert_packets_balance(&self) {
+        use Counter::*;
+        for (n, process) in self.speakers.iter().enumerate() {
+            let sum = |counters: &[Counter]| counters.iter().map(|c| self.counted(n, *c)).sum::<u64>();
+            let shed = sum(&[
+                ShedNotAnnounced,
+                ShedOtherPort,
+                ShedOtherSwitch,
+                ShedDiscoveryPort,
+                ShedDiscoverySwitch,
+            ]);
+            let (offered, delivered) = (sum(&[PacketsOffered]), sum(&[PacketsDelivered]));
+            let counts = &process.counts;
+            assert_eq!(offered, delivered + shed + sum(&[PacketsMalformed]), "{counts:?}");
+            let dropped = sum(&[
+                PacketOther,
+                PacketForged,
+                PacketStale,
+                PacketReplayed,
+                PacketMisplaced,
+                PacketNoClock,
+                PacketFull,
+                LatencyNegative,
+                LatencyAbsurd,
+                LatencyNoControl,
+            ]);
+            assert_eq!(delivered, sum(&[ProbesReceived]) + dropped, "{counts:?}");
+        }
     }
 
     fn happen(&mut self, event: Event) {
