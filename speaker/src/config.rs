@@ -1,7 +1,7 @@
 //! What an operator sets about a speaker. `etc/speaker.toml` shows every key with its reason.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,9 @@ use skerry_speaker_core as core;
 
 use crate::key;
 use crate::sockets::Transport;
+
+/// What systemd makes of `StateDirectory=` of the unit.
+const STATE_DIR: &str = "/var/lib/skerry-speaker";
 
 /// The configuration of a speaker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +33,8 @@ pub struct SpeakerConfig {
     /// The network key itself; for trials.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_key: Option<String>,
+    /// Folder of what the speaker keeps on disk: desired states and answers. Empty: nothing is kept.
+    pub state_dir: PathBuf,
     /// Where switches connect to. At least one must be set.
     pub listen: Vec<ListenSettings>,
     /// How to reach Kafka.
@@ -88,6 +93,8 @@ pub struct LimitSettings {
     pub write_queue_bytes: usize,
     /// How long a switch may take no byte while some wait, milliseconds.
     pub write_stall_ms: u64,
+    /// Bytes of desired states on disk.
+    pub state_bytes: u64,
 }
 
 /// How many packets of one switch are looked at a second; a burst of as many after a pause.
@@ -111,6 +118,7 @@ impl Default for SpeakerConfig {
             mode: Mode::ReadWrite,
             network_key_file: None,
             network_key: None,
+            state_dir: PathBuf::from(STATE_DIR),
             listen: Vec::new(),
             kafka: KafkaSettings::default(),
             intervals: IntervalSettings::default(),
@@ -143,6 +151,7 @@ impl Default for LimitSettings {
             connections: 4_096,
             write_queue_bytes: 4 * 1024 * 1024,
             write_stall_ms: 10_000,
+            state_bytes: 256 * 1024 * 1024,
         }
     }
 }
@@ -241,6 +250,13 @@ impl Settings for SpeakerConfig {
                 1,
                 1_000_000,
             ),
+            // One switch's state has to fit; see how large a command can be.
+            (
+                "limits.state_bytes",
+                l.state_bytes,
+                64 * 1024 * 1024,
+                64 * 1024 * 1024 * 1024,
+            ),
         ] {
             if !(min..=max).contains(&value) {
                 fault(path, format!("{value} is not in {min} to {max}"));
@@ -301,6 +317,11 @@ impl SpeakerConfig {
         }
     }
 
+    /// Where something is kept on disk, if anything is.
+    pub fn state_dir(&self) -> Option<&Path> {
+        (!self.state_dir.as_os_str().is_empty()).then_some(&self.state_dir)
+    }
+
     /// What the machine is told.
     ///
     /// # Errors
@@ -325,6 +346,7 @@ impl SpeakerConfig {
             challenge: ms(self.limits.challenge_ms),
             connections_max: self.limits.connections,
             packets: self.packets.rates(),
+            kept_bytes_max: self.limits.state_bytes,
             ..core::Config::new(region, epoch, key)
         })
     }
@@ -365,14 +387,16 @@ mod tests {
                 told.barrier_max,
                 told.challenge,
                 told.connections_max,
-                told.partitions
+                told.partitions,
+                told.kept_bytes_max
             ),
             (
                 own.handshake_max,
                 own.barrier_max,
                 own.challenge,
                 own.connections_max,
-                own.partitions
+                own.partitions,
+                own.kept_bytes_max
             )
         );
     }

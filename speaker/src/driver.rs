@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use tokio::sync::mpsc;
 use crate::config::SpeakerConfig;
 use crate::outbox::{Outbox, OutboxLimits};
 use crate::sockets::{SocketEvent, Sockets};
+use crate::store::Store;
 use crate::telemetry::{self, Counters};
 
 /// Events of one source that are carried out before the others have their turn.
@@ -41,12 +43,15 @@ pub fn run(config: &SpeakerConfig) -> anyhow::Result<()> {
     {
         tracing::warn!(path = %path.display(), "everybody on this host can read the network key: chmod 640");
     }
-    let epoch = Epoch(skerry_io::wall_clock_ms());
-    let machine = config.machine(epoch)?;
-
     let recorder = Recorder::install()?;
     let ready = Ready::default();
     serve_metrics(recorder, &config.metrics, ready.clone())?;
+    let metrics = Metrics::new(&region);
+
+    // Before anything is listened for: the first switch may need what is on disk.
+    let disk = OnDisk::open(config.state_dir(), &region, &metrics);
+    let epoch = disk.epoch;
+    let machine = config.machine(epoch)?;
 
     let mut listeners = Vec::new();
     for listen in &config.listen {
@@ -79,22 +84,27 @@ pub fn run(config: &SpeakerConfig) -> anyhow::Result<()> {
     let consumer = Consumer::start(&config.kafka, reading)?;
 
     let now = Instant::now();
+    let mut machine = Speaker::new(machine, now);
+    if let Some(restored) = disk.restored {
+        machine.handle_input(now, restored);
+    }
     let driver = Driver {
-        machine: Speaker::new(machine, now),
+        machine,
         now,
         outboxes: HashMap::new(),
         producer,
         committer: consumer.committer(),
         commands,
         partitions: config.kafka.partitions,
-        metrics: Metrics::new(&region),
+        metrics,
+        store: disk.store,
         not_sent: Vec::new(),
         ready,
         notify: Notify::new(now),
         ready_by: Some(now + READY_WITHOUT_KAFKA),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let ended = runtime.block_on(driver.run(events, fates, consumer));
+    let ended = runtime.block_on(driver.run(events, fates, consumer, disk.told));
     // After the driver has closed the connections: they say their last words.
     drop(sockets);
     ended
@@ -112,6 +122,51 @@ fn serve_metrics(recorder: Recorder, settings: &MetricsSettings, ready: Ready) -
     Ok(())
 }
 
+/// What is on disk, and the thread that writes it.
+struct OnDisk {
+    epoch: Epoch,
+    store: Option<Store>,
+    restored: Option<Input>,
+    told: mpsc::UnboundedReceiver<Input>,
+}
+
+impl OnDisk {
+    /// A speaker without a disk serves its switches all the same: it only knows nothing after a restart.
+    fn open(folder: Option<&Path>, region: &Region, metrics: &Metrics) -> OnDisk {
+        let wall_ms = skerry_io::wall_clock_ms();
+        let without = || OnDisk {
+            epoch: Epoch(wall_ms),
+            store: None,
+            restored: None,
+            told: mpsc::unbounded_channel().1,
+        };
+        let Some(folder) = folder else {
+            tracing::warn!("state_dir is empty: switches that reboot while Kafka is away stay without their rules");
+            return without();
+        };
+        match Store::start(folder, region, wall_ms) {
+            Ok((store, told, found)) => {
+                if let Some(cause) = found.set_aside {
+                    metrics.set_aside.increment(1);
+                    tracing::warn!(folder = %folder.display(), cause, "what was on disk is of no use and set aside");
+                }
+                metrics.store_up.set(1);
+                OnDisk {
+                    epoch: found.epoch,
+                    store: Some(store),
+                    restored: Some(found.restored),
+                    told,
+                }
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::warn!(folder = %folder.display(), error, "state_dir cannot be used: switches that reboot while Kafka is away stay without their rules");
+                without()
+            }
+        }
+    }
+}
+
 struct Driver {
     machine: Speaker,
     /// The time the machine was told last: it never runs backwards.
@@ -122,6 +177,7 @@ struct Driver {
     commands: Topic,
     partitions: i32,
     metrics: Metrics,
+    store: Option<Store>,
     /// Messages that were not taken, to be told in the next turn: told at once, a machine that tries again at once
     /// would keep us here. Not more than the machine has under way.
     not_sent: Vec<u64>,
@@ -138,6 +194,8 @@ struct Metrics {
     kafka_up: metrics::Gauge,
     refused: metrics::Counter,
     stuck: metrics::Counter,
+    store_up: metrics::Gauge,
+    set_aside: metrics::Counter,
 }
 
 impl Metrics {
@@ -151,6 +209,8 @@ impl Metrics {
             kafka_up: metrics::gauge!("skerry_speaker_kafka_up", "region" => label()),
             refused: metrics::counter!("skerry_speaker_kafka_refused_total", "region" => label()),
             stuck: metrics::counter!("skerry_speaker_connections_stuck_total", "region" => label()),
+            store_up: metrics::gauge!("skerry_speaker_store_up", "region" => label()),
+            set_aside: metrics::counter!("skerry_speaker_store_set_aside_total", "region" => label()),
         }
     }
 }
@@ -161,6 +221,7 @@ impl Driver {
         mut events: mpsc::UnboundedReceiver<SocketEvent>,
         mut fates: ProducerEvents,
         mut consumer: Consumer,
+        mut disk: mpsc::UnboundedReceiver<Input>,
     ) -> anyhow::Result<()> {
         let mut shutdown = Shutdown::new()?;
         let ended = loop {
@@ -173,6 +234,7 @@ impl Driver {
                     break Ok(());
                 }
                 Some(event) = events.recv() => self.socket(event),
+                Some(input) = disk.recv() => self.disk(input),
                 Some(event) = fates.recv() => if let Err(unfit) = self.fate(event) { break Err(unfit) },
                 event = consumer.recv() => match event {
                     Some(event) => self.consumed(event),
@@ -180,7 +242,7 @@ impl Driver {
                 },
                 () = tokio::time::sleep_until(self.wake().into()) => {}
             }
-            if let Err(unfit) = self.turn(&mut events, &mut fates, &mut consumer) {
+            if let Err(unfit) = self.turn(&mut events, &mut fates, &mut consumer, &mut disk) {
                 break Err(unfit);
             }
         };
@@ -194,10 +256,15 @@ impl Driver {
         events: &mut mpsc::UnboundedReceiver<SocketEvent>,
         fates: &mut ProducerEvents,
         consumer: &mut Consumer,
+        disk: &mut mpsc::UnboundedReceiver<Input>,
     ) -> anyhow::Result<()> {
         for _ in 0..TURN_MAX {
             let Ok(event) = events.try_recv() else { break };
             self.socket(event);
+        }
+        for _ in 0..TURN_MAX {
+            let Ok(input) = disk.try_recv() else { break };
+            self.disk(input);
         }
         for _ in 0..TURN_MAX {
             let Some(event) = fates.try_recv() else { break };
@@ -290,6 +357,16 @@ impl Driver {
         outbox.discard(Instant::now());
         self.metrics.connections.set(self.outboxes.len() as f64);
         self.input(Instant::now(), Input::Closed { conn, reason });
+    }
+
+    /// What the disk has done.
+    fn disk(&mut self, input: Input) {
+        match input {
+            Input::Restored { .. } => self.metrics.store_up.set(1),
+            Input::StoreFailed { .. } => self.metrics.store_up.set(0),
+            _ => {}
+        }
+        self.input(Instant::now(), input);
     }
 
     fn fate(&mut self, event: ProducerEvent) -> anyhow::Result<()> {
@@ -385,6 +462,21 @@ impl Driver {
                     }
                 }
                 Output::Commit { partition, offset } => self.committer.commit(&self.commands, partition, offset),
+                Output::Store { token, writes } => {
+                    if let Some(store) = &self.store {
+                        store.store(token, writes);
+                    }
+                }
+                Output::Load { token, keys } => {
+                    if let Some(store) = &self.store {
+                        store.load(token, keys);
+                    }
+                }
+                Output::OpenStore => {
+                    if let Some(store) = &self.store {
+                        store.open_again();
+                    }
+                }
                 Output::Count { counter, by } => self.metrics.machine.count(counter, by),
                 Output::Fact(fact) => telemetry::log(&fact),
             }

@@ -99,6 +99,16 @@ pub fn log(fact: &Fact) {
         Fact::StrayError { switch, error } => {
             tracing::warn!(dpid = %switch, error, "error of the switch that belongs to no request");
         }
+        Fact::KeptDamaged { switch, cause } => {
+            tracing::warn!(dpid = %switch, cause, "desired state on disk is of no use: its router is asked for it");
+        }
+        Fact::StoreGivenUp { cause } => {
+            tracing::error!(
+                cause,
+                "the disk cannot be written: commands are applied, a restart would know nothing of them"
+            );
+        }
+        Fact::StoreBack => tracing::warn!("the disk is written again"),
         Fact::Bus { up: true } => tracing::info!("kafka answers: publishing"),
         Fact::Bus { up: false } => tracing::warn!("kafka does not answer: the latest state is kept"),
     }

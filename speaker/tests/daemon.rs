@@ -23,6 +23,7 @@ fn environment(bootstrap: &str) -> Vec<(&'static str, &str)> {
     vec![
         ("REGION", "east"),
         ("NETWORK_KEY", KEY),
+        ("STATE_DIR", ""),
         ("LISTEN", "[{ address = \"127.0.0.1:0\", plaintext = true }]"),
         ("METRICS__LISTEN", "127.0.0.1:0"),
         ("KAFKA__BOOTSTRAP", bootstrap),

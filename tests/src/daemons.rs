@@ -69,6 +69,11 @@ impl Daemons {
         self.lab.folder().join("network-key")
     }
 
+    /// The folder of what a region's speaker keeps on disk.
+    pub fn state_dir(&self, region: &str) -> PathBuf {
+        self.lab.folder().join(format!("state-{region}"))
+    }
+
     /// How clients reach the broker.
     pub fn kafka(&self) -> KafkaSettings {
         KafkaSettings {
@@ -156,10 +161,13 @@ impl Daemons {
     /// # Errors
     /// It cannot be written.
     pub fn speaker_config(&self, region: &str, listen: &str, more: &str) -> Result<PathBuf> {
+        let state = self.state_dir(region);
+        fs::create_dir_all(&state).with_context(|| state.display().to_string())?;
         let text = format!(
-            "region = \"{region}\"\nnetwork_key_file = \"{}\"\n\n[[listen]]\naddress = \"{listen}\"\nplaintext = true\n\n\
+            "region = \"{region}\"\nnetwork_key_file = \"{}\"\nstate_dir = \"{}\"\n\n[[listen]]\naddress = \"{listen}\"\nplaintext = true\n\n\
              [metrics]\nlisten = \"{ANY_PORT}\"\n\n{}\n{more}",
             self.key_file().display(),
+            state.display(),
             self.kafka_section()
         );
         self.write(&format!("speaker-{region}.toml"), &text)

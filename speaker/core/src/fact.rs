@@ -118,6 +118,14 @@ counters! {
     AnswerDropped => "speaker_events_dropped", "answers_full";
     /// A record was not taken by Kafka.
     NotDelivered => "speaker_not_delivered", "";
+    /// A desired state was not put on disk because the limit of bytes is reached.
+    KeptFull => "speaker_kept_dropped", "full";
+    /// A desired state on disk could not be read.
+    KeptDamaged => "speaker_kept_dropped", "damaged";
+    /// The desired state of a switch that is long gone, or had to make room, was forgotten.
+    KeptForgotten => "speaker_kept_dropped", "forgotten";
+    /// Something could not be put on disk.
+    StoreFailed => "speaker_store_failed", "";
     /// A port beyond the limit per switch.
     PortsFull => "speaker_state_dropped", "ports_full";
 }
@@ -306,6 +314,20 @@ pub enum Fact {
         /// Its names.
         error: String,
     },
+    /// The desired state of a switch on disk is of no use.
+    KeptDamaged {
+        /// The switch.
+        switch: SwitchId,
+        /// Why.
+        cause: String,
+    },
+    /// The disk cannot be written: until it can, a restart finds nothing.
+    StoreGivenUp {
+        /// Why.
+        cause: String,
+    },
+    /// The disk is written again.
+    StoreBack,
     /// Kafka can or cannot be reached.
     Bus {
         /// Whether it can.

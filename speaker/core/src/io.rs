@@ -8,6 +8,7 @@ use skerry_bus::{BrokerClock, Epoch, Mode, Region, Topic};
 
 use crate::fact::{Counter, Fact};
 use crate::shed::PacketRates;
+use crate::store::{Key, Write};
 
 /// A connection of the driver. The driver never uses a number twice within one run, and later connections
 /// have larger ones.
@@ -49,6 +50,8 @@ pub struct Config {
     pub connections_max: usize,
     /// How many packets of one switch are looked at.
     pub packets: PacketRates,
+    /// Bytes of desired states on disk. A state beyond it is not kept.
+    pub kept_bytes_max: u64,
 }
 
 impl Config {
@@ -70,6 +73,7 @@ impl Config {
             control_rtt: Duration::from_secs(1),
             connections_max: 4096,
             packets: PacketRates::default(),
+            kept_bytes_max: 256 * 1024 * 1024,
         }
     }
 }
@@ -145,6 +149,39 @@ pub enum Input {
     BusUp,
     /// The broker's clock, learned elsewhere (such as from the time of a command's record).
     Clock(BrokerClock),
+    /// The disk works, and this stands on it below [`Key::RESTORED_BELOW`]. Without this input nothing is kept. It comes
+    /// before all other inputs, and again (with nothing) when [`Output::OpenStore`] had success.
+    Restored {
+        /// Names and values.
+        entries: Vec<(Key, Bytes)>,
+    },
+    /// What [`Output::Store`] asked for is on disk, whatever happens to this process.
+    Stored {
+        /// Its token.
+        token: u64,
+    },
+    /// It is not on disk, and the store was given up: nothing of what stood on it will be restored. Told for each
+    /// [`Output::Store`] until [`Input::Restored`] comes again.
+    StoreFailed {
+        /// The token of [`Output::Store`]; 0 for [`Output::OpenStore`].
+        token: u64,
+        /// Why.
+        cause: String,
+    },
+    /// What [`Output::Load`] asked for.
+    Loaded {
+        /// Its token.
+        token: u64,
+        /// One value for each key, in order.
+        values: Vec<Bytes>,
+    },
+    /// It cannot be read, or something of it is not there.
+    LoadFailed {
+        /// The token of [`Output::Load`].
+        token: u64,
+        /// Why.
+        cause: String,
+    },
     /// The process ends: switches are left as they are, their disconnection is told.
     Stop,
 }
@@ -186,6 +223,25 @@ pub enum Output {
         /// The next offset to read.
         offset: i64,
     },
+    /// Put this on disk, all of it or nothing, after everything that was asked for before. Its end is told with
+    /// [`Input::Stored`] or [`Input::StoreFailed`]. Only after [`Input::Restored`].
+    Store {
+        /// Names this request.
+        token: u64,
+        /// What changes.
+        writes: Vec<Write>,
+    },
+    /// Read these from disk, as they are after everything that was asked for before. Told with [`Input::Loaded`] or
+    /// [`Input::LoadFailed`].
+    Load {
+        /// Names this request.
+        token: u64,
+        /// What to read.
+        keys: Vec<Key>,
+    },
+    /// Begin with an empty store, where the last one was given up. Told with [`Input::Restored`] or
+    /// [`Input::StoreFailed`].
+    OpenStore,
     /// Add to a counter.
     Count {
         /// Which.

@@ -18,6 +18,11 @@ const OWED_MAX: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct JobId(pub(crate) u64);
 
+impl JobId {
+    /// What the speaker does by itself: nobody is owed an answer.
+    pub(crate) const NOBODY: JobId = JobId(0);
+}
+
 /// What is remembered of a command under way.
 #[derive(Debug)]
 pub(crate) struct Job {

@@ -12,6 +12,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use ofproto::{ErrorMsg, MultipartReply};
 use skerry_bus::reply::SwitchDump;
 use skerry_bus::{Cause, DesiredChange, Generation, Objects, Outcome, RuleKey, Term};
@@ -19,6 +20,7 @@ use skerry_bus::{Cause, DesiredChange, Generation, Objects, Outcome, RuleKey, Te
 use crate::apply::{Apply, End};
 use crate::dump::{Dump, Progress};
 use crate::job::JobId;
+use crate::keep::Keep;
 use crate::known::Known;
 use crate::plan;
 use crate::role::{Authority, switch_error};
@@ -37,6 +39,8 @@ pub(crate) enum Work {
         term: Term,
         generation: Generation,
         change: DesiredChange,
+        /// The command as it was read, which is on disk before anything is sent; empty: it stands there already.
+        payload: Bytes,
     },
     /// Read what the switch holds.
     Dump,
@@ -53,6 +57,8 @@ pub(crate) enum Event {
         steps: usize,
         plan: String,
     },
+    /// This is to be put on disk, then [`Lane::kept`] is to be told: nothing is sent before.
+    Keep(Keep),
 }
 
 /// The end of a command.
@@ -90,6 +96,8 @@ struct Applying {
     generation: Generation,
     wanted: Objects,
     foreign_keys: BTreeSet<RuleKey>,
+    /// The disk is waited for.
+    keeping: bool,
     apply: Apply,
 }
 
@@ -98,9 +106,18 @@ struct Dumping {
     job: JobId,
     expires: Option<Instant>,
     /// Apply this afterwards; none: the dump itself is the answer.
-    then: Option<(Term, Generation, Objects)>,
+    then: Option<Then>,
     dump: Dump,
     until: Instant,
+}
+
+/// What a dump is made for.
+#[derive(Debug)]
+struct Then {
+    term: Term,
+    generation: Generation,
+    wanted: Objects,
+    payload: Bytes,
 }
 
 #[derive(Debug)]
@@ -155,6 +172,7 @@ impl Lane {
             term,
             generation,
             change,
+            ..
         } = &work
         {
             let (term, generation) = (*term, *generation);
@@ -188,9 +206,9 @@ impl Lane {
         self.queue = kept;
         let mut jobs: Vec<JobId> = gone.into_iter().map(|w| w.job).collect();
         if let State::Dumping(d) = &self.state
-            && let Some((t, generation, _)) = &d.then
-            && *t == term
-            && *generation < newer
+            && let Some(then) = &d.then
+            && then.term == term
+            && then.generation < newer
         {
             jobs.insert(0, d.job);
             self.state = State::Idle;
@@ -210,6 +228,7 @@ impl Lane {
         loop {
             match &self.state {
                 State::Dumping(_) => return events,
+                State::Applying(a) if a.keeping => return events,
                 State::Applying(_) => match self.write(now, authority, wire, &mut events) {
                     true => {}
                     false => return events,
@@ -268,16 +287,22 @@ impl Lane {
             Work::Desired {
                 term,
                 generation,
-                change: DesiredChange::Snapshot { objects },
+                change: DesiredChange::Snapshot { objects: wanted },
+                payload,
             } => {
-                if let Err(cause) = plan::validate(&objects) {
+                if let Err(cause) = plan::validate(&wanted) {
                     events.push(self.ended(job, Outcome::Rejected, Some(cause), 0));
                     return true;
                 }
                 self.state = State::Dumping(Box::new(Dumping {
                     job,
                     expires,
-                    then: Some((term, generation, objects)),
+                    then: Some(Then {
+                        term,
+                        generation,
+                        wanted,
+                        payload,
+                    }),
                     dump: Dump::start(wire),
                     until,
                 }));
@@ -286,6 +311,7 @@ impl Lane {
                 term,
                 generation,
                 change: DesiredChange::Delta { base, put, remove },
+                payload,
             } => {
                 let held = self.generation();
                 if held == Some(generation) {
@@ -302,23 +328,24 @@ impl Lane {
                 wanted.remove(&remove);
                 wanted.extend(put);
                 let known = Known::of(&current.objects, current.foreign_keys.clone());
-                self.apply(job, expires, term, generation, known, wanted, events);
+                let keep = Keep {
+                    job,
+                    term,
+                    generation,
+                    base: Some(base),
+                    payload,
+                };
+                self.apply(keep, expires, known, wanted, events);
             }
         }
         true
     }
 
-    #[allow(clippy::too_many_arguments)] // one call in two places; a structure for it would only repeat `Applying`
-    fn apply(
-        &mut self,
-        job: JobId,
-        expires: Option<Instant>,
-        term: Term,
-        generation: Generation,
-        known: Known,
-        wanted: Objects,
-        events: &mut Vec<Event>,
-    ) {
+    /// Plan it, have it put on disk, and only then begin.
+    fn apply(&mut self, keep: Keep, expires: Option<Instant>, known: Known, wanted: Objects, events: &mut Vec<Event>) {
+        let Keep {
+            job, term, generation, ..
+        } = keep;
         self.state = State::Idle;
         match plan::plan(&known, &wanted) {
             Err(cause) => events.push(self.ended(job, Outcome::Rejected, Some(cause), 0)),
@@ -335,10 +362,36 @@ impl Lane {
                     generation,
                     wanted,
                     foreign_keys: known.foreign_keys,
+                    keeping: !keep.payload.is_empty(),
                     apply: Apply::new(plan, self.barrier_max),
                 }));
+                if !keep.payload.is_empty() {
+                    events.push(Event::Keep(keep));
+                }
             }
         }
+    }
+
+    /// What this command needs is on disk, or the disk is not to be waited for: [`Lane::advance`] is to follow.
+    pub(crate) fn kept(&mut self, job: JobId) {
+        if let State::Applying(a) = &mut self.state
+            && a.job == job
+        {
+            a.keeping = false;
+        }
+    }
+
+    /// What shall stand when the command at work is done.
+    pub(crate) fn wanted(&self) -> Option<&Objects> {
+        match &self.state {
+            State::Applying(a) => Some(&a.wanted),
+            State::Idle | State::Dumping(_) => None,
+        }
+    }
+
+    /// What stands on the switch, as far as this speaker knows.
+    pub(crate) fn held(&self) -> Option<(Generation, &Objects)> {
+        self.held.as_ref().map(|held| (held.generation, &held.objects))
     }
 
     /// Write what may be written. Gives false if it has to wait.
@@ -413,8 +466,15 @@ impl Lane {
                         messages: 0,
                         dump: Some(known.to_dump()),
                     }))),
-                    Some((term, generation, wanted)) => {
-                        self.apply(job, expires, term, generation, *known, wanted, &mut events);
+                    Some(then) => {
+                        let keep = Keep {
+                            job,
+                            term: then.term,
+                            generation: then.generation,
+                            base: None,
+                            payload: then.payload,
+                        };
+                        self.apply(keep, expires, *known, then.wanted, &mut events);
                     }
                 }
             }
@@ -488,7 +548,7 @@ impl Lane {
     pub(crate) fn lose_role(&mut self, lost: Term) -> Vec<Event> {
         let cause = || Cause::NoRole { held: None };
         let mut events: Vec<Event> = self.stop(Some(cause())).into_iter().collect();
-        if matches!(&self.state, State::Dumping(d) if d.then.as_ref().is_some_and(|(term, _, _)| *term <= lost)) {
+        if matches!(&self.state, State::Dumping(d) if d.then.as_ref().is_some_and(|then| then.term <= lost)) {
             events.extend(self.no_dump(cause()));
         }
         self.held = None;

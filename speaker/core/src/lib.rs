@@ -12,6 +12,7 @@
 //! latency     round trips                                        publish    positions, heartbeats, answers kept
 //! offsets     what may be committed                              job        commands under way and their answers
 //! intake      frames out of reads                               shed       packets that are dropped unseen
+//! keep        what of desired states is on disk                  store      names and values on disk (pure)
 //! ```
 
 mod apply;
@@ -25,6 +26,7 @@ pub mod fact;
 mod intake;
 pub mod io;
 mod job;
+mod keep;
 pub mod known;
 pub mod lane;
 mod latency;
@@ -36,6 +38,7 @@ pub mod publish;
 pub mod role;
 pub mod shed;
 pub mod speaker;
+pub mod store;
 mod timers;
 mod wire;
 

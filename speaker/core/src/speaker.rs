@@ -1,6 +1,7 @@
 //! The composed machine of one speaker process: the five doors, and the way of a message between the parts.
 
 mod commands;
+mod disk;
 mod probes;
 mod sessions;
 mod tell;
@@ -18,6 +19,7 @@ use crate::discovery::{APART, Schedule};
 use crate::fact::{CloseReason, Counter, Fact};
 use crate::io::{Config, ConnId, Input, Output};
 use crate::job::Jobs;
+use crate::keep::Keeper;
 use crate::lane::Lane;
 use crate::latency::Latencies;
 use crate::links::Links;
@@ -59,6 +61,11 @@ pub struct Speaker {
     /// Refusals told since the beginning of the current second.
     refusals: (Instant, u32),
     was_up: bool,
+    keeper: Keeper,
+    /// The disk could not be written, and has not come back.
+    store_given_up: bool,
+    /// Switches whose state on disk may be another than what stands on them: looked at one at a time.
+    to_keep: BTreeSet<SwitchId>,
 }
 
 /// Another connection claims the id of a living one, which is asked for a sign of life.
@@ -114,6 +121,9 @@ impl Speaker {
             snapshots: VecDeque::new(),
             refusals: (now, 0),
             was_up: false,
+            keeper: Keeper::new(config.epoch, config.kept_bytes_max, now),
+            store_given_up: false,
+            to_keep: BTreeSet::new(),
             config,
         }
     }
@@ -128,7 +138,7 @@ impl Speaker {
                 partition,
                 offset,
                 payload,
-            } => self.command(now, partition, offset, &payload),
+            } => self.command(now, partition, offset, payload.into()),
             Input::Delivered { token, broker_ms } => {
                 if broker_ms > 0 {
                     self.clock.offer(now, BrokerClock::new(now, broker_ms));
@@ -154,6 +164,10 @@ impl Speaker {
             }
             Input::BusUp => self.bus_up(now),
             Input::Clock(clock) => self.clock.offer(now, clock),
+            Input::Restored { entries } => self.restored(now, entries),
+            Input::Stored { token } => self.stored(now, token),
+            Input::StoreFailed { token: _, cause } => self.store_failed(now, cause),
+            Input::Loaded { .. } | Input::LoadFailed { .. } => {}
             Input::Stop => {
                 let all: Vec<ConnId> = self.connections.keys().copied().collect();
                 for conn in all {
@@ -196,13 +210,14 @@ impl Speaker {
         while let Some(switch) = self.challenge_timers.pop_due(now) {
             self.challenge_unanswered(now, switch);
         }
+        self.keeper.handle_timeout(now, &mut self.outputs);
         self.tell_silent(now);
         self.tell_latencies(now);
         self.tell_digests(now);
         // One packet per call: the driver writes it and comes back with a new `now`, so that the time in each packet is
         // the time it was written.
-        if !self.probe_control(now) {
-            self.probe_link(now);
+        if !self.probe_control(now) && !self.probe_link(now) {
+            self.keep_again(now);
         }
     }
 
@@ -218,6 +233,8 @@ impl Speaker {
             (self.digest_timers.next(), "digest of links"),
             (self.control_schedule.next(), "control channel probe"),
             (self.schedule.next(), "discovery packet"),
+            (self.keeper.deadline(), "look after the disk"),
+            ((!self.to_keep.is_empty()).then_some(self.start), "state to put on disk"),
         ])
     }
 

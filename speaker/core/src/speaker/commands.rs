@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use skerry_bus::service::DeadLetter;
 use skerry_bus::{
     Cause, Command, CommandBody, CommandResult, CorrelationId, Decoded, Generation, Mode, Outcome, RegionEventBody,
@@ -24,13 +25,13 @@ const DEAD_LETTER_MAX: usize = 4_096;
 
 impl Speaker {
     /// A record of the command topic.
-    pub(super) fn command(&mut self, now: Instant, partition: i32, offset: i64, payload: &[u8]) {
+    pub(super) fn command(&mut self, now: Instant, partition: i32, offset: i64, payload: Bytes) {
         match self.offsets.read(partition, offset) {
             Reading::New | Reading::Answered => {}
             Reading::Open => return,
             Reading::Full => return self.count(Counter::CommandsFull),
         }
-        let command = match decode::<Command>(payload) {
+        let command = match decode::<Command>(&payload) {
             Decoded::Message(command) => command,
             Decoded::UnknownKind(kind) => {
                 self.count(Counter::CommandUnknownKind);
@@ -38,7 +39,7 @@ impl Speaker {
             }
             Decoded::Malformed(cause) => {
                 self.count(Counter::CommandMalformed);
-                self.dead_letter(partition, offset, payload, &cause);
+                self.dead_letter(partition, offset, &payload, &cause);
                 return self.skip(partition, offset, cause);
             }
         };
@@ -61,7 +62,7 @@ impl Speaker {
             owed: vec![owed],
             since: now,
         });
-        if let Err((outcome, cause)) = self.dispatch(now, partition, job, command) {
+        if let Err((outcome, cause)) = self.dispatch(now, partition, job, command, payload) {
             self.finish(now, job, outcome, Some(cause), None, 0, Vec::new());
         }
         if let Some(switch) = switch {
@@ -96,7 +97,14 @@ impl Speaker {
     }
 
     /// Give a command to whom it concerns, or say why it ends here.
-    fn dispatch(&mut self, now: Instant, partition: i32, job: JobId, command: Command) -> Result<(), (Outcome, Cause)> {
+    fn dispatch(
+        &mut self,
+        now: Instant,
+        partition: i32,
+        job: JobId,
+        command: Command,
+        payload: Bytes,
+    ) -> Result<(), (Outcome, Cause)> {
         let rejected = |cause| Err((Outcome::Rejected, cause));
         if let Some(epoch) = command.owner_epoch {
             let highest = self.owner_epochs.entry(partition).or_insert(epoch);
@@ -127,6 +135,7 @@ impl Speaker {
                     term,
                     generation,
                     change,
+                    payload,
                 };
                 self.enqueue(now, switch, job, expires, work)
             }
@@ -223,6 +232,7 @@ impl Speaker {
         // Nothing is written from here on, whether or not the switch answers.
         let events = entry.lane.lose_role(term);
         self.become_inactive(switch);
+        self.keeper.not_ours(switch, &mut self.outputs);
         self.lane_events(now, switch, events);
         Ok(())
     }

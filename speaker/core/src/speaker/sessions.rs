@@ -113,6 +113,8 @@ impl Speaker {
         let dropped = std::mem::take(&mut connection.ports_dropped);
         let address = connection.peer.to_string();
         let took = now.saturating_duration_since(connection.since);
+        let shown = connection.generation_id.map(Term);
+        self.keeper.connected(switch, shown, &mut self.outputs);
         self.announced += 1;
         self.switches.insert(
             switch,
@@ -120,7 +122,7 @@ impl Speaker {
                 conn,
                 number: self.announced,
                 announced: now,
-                role: RoleKeeper::new(connection.generation_id.map(Term), self.config.barrier_max),
+                role: RoleKeeper::new(shown, self.config.barrier_max),
                 lane: Lane::new(self.config.barrier_max),
             },
         );
@@ -182,6 +184,7 @@ impl Speaker {
         let Some(mut entry) = self.switches.remove(&switch) else {
             return;
         };
+        self.keeper.left(now, switch);
         self.tell(
             now,
             switch,
@@ -296,6 +299,7 @@ impl Speaker {
                 role::Event::Shown => self.tell_changed(now, switch),
                 role::Event::Lost { term, seen } => {
                     self.become_inactive(switch);
+                    self.keeper.not_ours(switch, &mut self.outputs);
                     let ended = self.switches.get_mut(&switch).map(|entry| entry.lane.lose_role(term));
                     let fact = Fact::RoleLost {
                         switch,
@@ -324,7 +328,9 @@ impl Speaker {
                     steps,
                     plan,
                 }),
+                lane::Event::Keep(keep) => self.keep(now, switch, keep),
                 lane::Event::Ended(ended) => {
+                    self.keep_ended(switch, ended.outcome);
                     let dump = ended.dump.map(|dump| RegionEventBody::SwitchDump { switch, dump });
                     self.finish(
                         now,

@@ -3,6 +3,7 @@
 
 mod bus;
 mod chaos;
+mod disk;
 mod flood;
 mod handshake;
 mod lanes;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use skerry_bus::*;
 use skerry_speaker_core::{Config, ConnId, Counter, Fact, Input, Output, Speaker};
 
+use super::disk::Disk;
 use super::model::{Effect, Model};
 
 pub const MS: Duration = Duration::from_millis(1);
@@ -23,6 +24,7 @@ enum Event {
     ToSwitch { switch: u64, conn: u64, bytes: Bytes },
     Packet { switch: u64, port: u32, data: Bytes },
     Delivered { speaker: usize, token: u64 },
+    Disk { speaker: usize, token: u64, load: bool },
 }
 
 /// One speaker and what it did.
@@ -37,6 +39,8 @@ pub struct Process {
     pub closed: BTreeMap<u64, String>,
     /// Whether the bus acknowledges what is published.
     pub bus: bool,
+    /// What it keeps; none: it has no disk.
+    pub disk: Option<Disk>,
     /// It stands still: nothing is given to it and no timer fires.
     pub stopped: bool,
     seqs: BTreeMap<i32, u64>,
@@ -106,6 +110,7 @@ impl World {
                 facts: Vec::new(),
                 closed: BTreeMap::new(),
                 bus: true,
+                disk: None,
                 stopped: false,
                 seqs: BTreeMap::new(),
                 offsets: BTreeMap::new(),
@@ -236,6 +241,23 @@ impl World {
                 Output::Commit { partition, offset } => {
                     let before = process.commits.insert(partition, offset);
                     assert!(before.is_none_or(|b| b < offset), "commits grow");
+                }
+                Output::Store { token, writes } => {
+                    let disk = process.disk.as_mut().expect("it was told of a disk");
+                    let slow = disk.store(token, writes);
+                    let load = false;
+                    self.at(slow, Event::Disk { speaker, token, load });
+                }
+                Output::Load { token, keys } => {
+                    let disk = process.disk.as_mut().expect("it was told of a disk");
+                    let slow = disk.load(token, keys);
+                    let load = true;
+                    self.at(slow, Event::Disk { speaker, token, load });
+                }
+                Output::OpenStore => {
+                    let disk = process.disk.as_mut().expect("it was told of a disk");
+                    let input = disk.open_again();
+                    self.input(speaker, input);
                 }
                 Output::Count { counter, by } => *process.counts.entry(counter).or_default() += by,
                 Output::Fact(fact) => process.facts.push(fact),
@@ -377,6 +399,11 @@ impl World {
             Event::Packet { switch, port, data } => {
                 let effects = self.model(switch).packet(port, &data);
                 self.effects(switch, effects);
+            }
+            Event::Disk { speaker, token, load } => {
+                let disk = self.speakers[speaker].disk.as_mut().expect("it has a disk");
+                let input = if load { disk.loaded(token) } else { disk.stored(token) };
+                self.input(speaker, input);
             }
             Event::Delivered { speaker, token } => {
                 let broker_ms = BROKER_START_MS + (self.now - self.t0).as_millis() as u64;

@@ -1,0 +1,403 @@
+//! A disk in virtual time, and what the speaker does with it: nothing is sent before it stands there, it costs what was read,
+//! and a disk that fails stops nothing.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use skerry_bus::*;
+use skerry_speaker_core::store::{Key, Write};
+use skerry_speaker_core::{Counter, Fact, Input};
+
+use super::world::*;
+
+/// A disk: what stands on it, and what is on its way.
+#[derive(Debug, Default)]
+pub struct Disk {
+    pub entries: BTreeMap<Key, Bytes>,
+    /// How long everything takes.
+    pub slow: Duration,
+    /// Nothing can be written.
+    pub broken: bool,
+    /// What was asked for in one request each, as written bytes.
+    pub written: Vec<usize>,
+    given_up: bool,
+    storing: BTreeMap<u64, Vec<Write>>,
+    loading: BTreeMap<u64, Vec<Key>>,
+}
+
+impl Disk {
+    pub fn store(&mut self, token: u64, writes: Vec<Write>) -> Duration {
+        let bytes = writes.iter().map(|write| match write {
+            Write::Put { value, .. } => value.len(),
+            Write::Delete { .. } => 0,
+        });
+        self.written.push(bytes.sum());
+        self.storing.insert(token, writes);
+        self.slow
+    }
+
+    pub fn stored(&mut self, token: u64) -> Input {
+        let writes = self.storing.remove(&token).expect("it was asked for");
+        if self.broken || self.given_up {
+            self.given_up = true;
+            self.entries.clear();
+            let cause = "no space left".to_owned();
+            return Input::StoreFailed { token, cause };
+        }
+        for write in writes {
+            match write {
+                Write::Put { key, value } => self.entries.insert(key, value),
+                Write::Delete { key } => self.entries.remove(&key),
+            };
+        }
+        Input::Stored { token }
+    }
+
+    pub fn load(&mut self, token: u64, keys: Vec<Key>) -> Duration {
+        self.loading.insert(token, keys);
+        self.slow
+    }
+
+    pub fn loaded(&mut self, token: u64) -> Input {
+        let keys = self.loading.remove(&token).expect("it was asked for");
+        let values: Option<Vec<Bytes>> = keys.iter().map(|key| self.entries.get(key).cloned()).collect();
+        match values {
+            Some(values) => Input::Loaded { token, values },
+            None => Input::LoadFailed {
+                token,
+                cause: format!("not all of {keys:?} is there"),
+            },
+        }
+    }
+
+    pub fn open_again(&mut self) -> Input {
+        if self.broken {
+            let cause = "no space left".to_owned();
+            return Input::StoreFailed { token: 0, cause };
+        }
+        self.given_up = false;
+        let entries = Vec::new();
+        Input::Restored { entries }
+    }
+
+    /// What a process that starts on it is told.
+    pub fn restored(&self) -> Input {
+        let at_start = |key: &Key| key.to_bytes().as_slice() < Key::RESTORED_BELOW;
+        let entries = self.entries.iter().filter(|(key, _)| at_start(key));
+        Input::Restored {
+            entries: entries.map(|(key, value)| (*key, value.clone())).collect(),
+        }
+    }
+}
+
+impl World {
+    /// Give a speaker an empty disk that is as fast as this.
+    pub fn give_disk(&mut self, speaker: usize, slow: Duration) {
+        let disk = Disk {
+            slow,
+            ..Disk::default()
+        };
+        let restored = disk.restored();
+        self.speakers[speaker].disk = Some(disk);
+        self.input(speaker, restored);
+    }
+
+    pub fn disk(&mut self, speaker: usize) -> &mut Disk {
+        self.speakers[speaker].disk.as_mut().expect("it has a disk")
+    }
+
+    /// The parts of a switch's record on disk.
+    pub fn parts(&self, speaker: usize, switch: u64) -> Vec<Command> {
+        let disk = self.speakers[speaker].disk.as_ref().expect("it has a disk");
+        let range = Key::Part(SwitchId(switch), 0)..=Key::Part(SwitchId(switch), u32::MAX);
+        let commands = disk.entries.range(range).map(|(_, value)| match decode(value) {
+            Decoded::Message(command) => command,
+            other => panic!("{other:?}"),
+        });
+        commands.collect()
+    }
+
+    fn generations(&self, speaker: usize, switch: u64) -> Vec<u64> {
+        let of = |command: Command| match command.body {
+            CommandBody::Desired { generation, .. } => generation.0,
+            other => panic!("{other:?}"),
+        };
+        self.parts(speaker, switch).into_iter().map(of).collect()
+    }
+
+    fn has_head(&mut self, speaker: usize, switch: u64) -> bool {
+        self.disk(speaker).entries.contains_key(&Key::Head(SwitchId(switch)))
+    }
+}
+
+fn delta(base: u64, put: Objects) -> DesiredChange {
+    DesiredChange::Delta {
+        base: Generation(base),
+        put,
+        remove: Default::default(),
+    }
+}
+
+fn one(number: u64) -> Objects {
+    let mut objects = Objects::new();
+    objects.put_rule(rule(0, 100, number));
+    objects
+}
+
+/// As [`active`], with a disk.
+fn active_with_disk(slow: Duration) -> World {
+    let mut world = active();
+    world.give_disk(0, slow);
+    world
+}
+
+#[test]
+fn nothing_is_sent_before_it_is_on_disk() {
+    let mut world = active_with_disk(300 * MS);
+    for (generation, change) in [(1, snapshot(rules(3))), (2, delta(1, one(7)))] {
+        let before = world.model(1).writes.len();
+        let name = format!("g{generation}");
+        world.desired(0, &name, 1, 1, generation, change);
+        world.run(290 * MS);
+        assert_eq!(
+            world.model(1).writes.len(),
+            before,
+            "generation {generation} was sent early"
+        );
+        assert!(world.result(0, &name).is_none());
+        world.run(50 * MS);
+        assert_eq!(world.ended(0, &name), (Outcome::Applied, None));
+        assert_eq!(world.generations(0, 1).last(), Some(&generation));
+    }
+    assert_eq!(world.model(1).flows.len(), 4);
+}
+
+#[test]
+fn a_command_costs_its_own_bytes_on_disk_and_a_long_journal_becomes_a_snapshot() {
+    let mut world = active_with_disk(MS);
+    world.desired(0, "g1", 1, 1, 1, snapshot(rules(200)));
+    world.run(20 * MS);
+    let large = world.disk(0).written[0];
+    let command = encode(&world.parts(0, 1)[0]).len();
+    assert!(large < command + 100, "{large} bytes for a command of {command}");
+    let mut longest = 0;
+    for generation in 2..=1_200 {
+        world.desired(
+            0,
+            &format!("g{generation}"),
+            1,
+            1,
+            generation,
+            delta(generation - 1, one(generation % 50)),
+        );
+        world.run(10 * MS);
+        longest = longest.max(world.generations(0, 1).len());
+    }
+    assert_eq!(world.ended(0, "g1200"), (Outcome::Applied, None));
+    let written = &world.disk(0).written;
+    assert!(written[1..50].iter().all(|bytes| *bytes < 700), "{:?}", &written[1..50]);
+    // Deltas of some 400 bytes behind a snapshot of some 50,000: a new snapshot every few hundred.
+    let snapshots = written.iter().filter(|bytes| **bytes > 10_000).count();
+    assert!(
+        (2..20).contains(&snapshots),
+        "{snapshots} snapshots, {longest} parts at most"
+    );
+    assert!((50..1_000).contains(&longest), "{longest}");
+    let total: usize = written.iter().sum();
+    assert!(total < 3 * 1_200 * 500, "{total} bytes");
+}
+
+#[test]
+fn what_was_refused_without_being_sent_is_not_what_a_restart_finds() {
+    let mut world = active_with_disk(MS);
+    world.desired(0, "g1", 1, 1, 1, snapshot(rules(2)));
+    world.run(20 * MS);
+    // Refused by the planner: it never came to the disk.
+    let mut wrong = one(3);
+    wrong.put_rule(Rule {
+        meter: Some(9),
+        ..rule(0, 1, 5)
+    });
+    world.desired(0, "g2", 1, 1, 2, delta(1, wrong));
+    world.run(20 * MS);
+    assert!(
+        matches!(world.ended(0, "g2").0, Outcome::Rejected),
+        "{:?}",
+        world.ended(0, "g2")
+    );
+    assert_eq!(world.generations(0, 1), [1]);
+    // Expired while the disk was written: it stood there for a moment.
+    world.disk(0).slow = 2 * SECOND;
+    let body = CommandBody::Desired {
+        switch: SwitchId(1),
+        term: Term(1),
+        generation: Generation(3),
+        change: delta(1, one(4)),
+    };
+    world.command(0, "g3", SECOND, body);
+    world.run(10 * SECOND);
+    assert_eq!(world.ended(0, "g3"), (Outcome::Expired, Some(Cause::Deadline)));
+    assert_eq!(world.generations(0, 1), [1]);
+    assert_eq!(world.model(1).flows.len(), 2);
+}
+
+#[test]
+fn a_disk_that_fails_stops_nothing_and_is_filled_again_when_it_works() {
+    let mut world = active_with_disk(MS);
+    world.desired(0, "g1", 1, 1, 1, snapshot(rules(2)));
+    world.run(20 * MS);
+    world.disk(0).broken = true;
+    for generation in 2..=4 {
+        world.desired(
+            0,
+            &format!("g{generation}"),
+            1,
+            1,
+            generation,
+            delta(generation - 1, one(generation)),
+        );
+        world.run(20 * MS);
+        assert_eq!(world.ended(0, &format!("g{generation}")), (Outcome::Applied, None));
+    }
+    assert_eq!(
+        world.counted(0, Counter::StoreFailed),
+        1,
+        "what is given up is not tried for every command"
+    );
+    assert_eq!(world.disk(0).entries.len(), 0);
+    let told = |world: &World, wanted: fn(&Fact) -> bool| world.speakers[0].facts.iter().filter(|f| wanted(f)).count();
+    assert_eq!(told(&world, |f| matches!(f, Fact::StoreGivenUp { .. })), 1);
+    world.run(15 * SECOND);
+    assert_eq!(
+        world.counted(0, Counter::StoreFailed),
+        2,
+        "it is tried again now and then"
+    );
+    assert_eq!(
+        told(&world, |f| matches!(f, Fact::StoreGivenUp { .. })),
+        1,
+        "and told once"
+    );
+    world.disk(0).broken = false;
+    world.run(15 * SECOND);
+    assert_eq!(told(&world, |f| matches!(f, Fact::StoreBack)), 1);
+    assert_eq!(
+        world.generations(0, 1),
+        [4],
+        "what stands on the switch is on disk again"
+    );
+    world.desired(0, "g5", 1, 1, 5, delta(4, one(5)));
+    world.run(20 * MS);
+    assert_eq!(world.generations(0, 1), [4, 5]);
+}
+
+#[test]
+fn a_switch_that_leaves_while_the_disk_is_waited_for_holds_nothing_up() {
+    let mut world = active_with_disk(SECOND);
+    world.desired(0, "g1", 1, 1, 1, snapshot(rules(2)));
+    world.run(100 * MS);
+    let conn = *world.conns.keys().next().expect("a connection");
+    world.input(
+        0,
+        Input::Closed {
+            conn: skerry_speaker_core::ConnId(conn),
+            reason: "reset".into(),
+        },
+    );
+    world.model(1).disconnect(conn);
+    assert_eq!(world.ended(0, "g1").0, Outcome::Rejected);
+    world.connect(1, 0);
+    world.run(100 * MS);
+    world.activate(0, 1, 2);
+    world.run(100 * MS);
+    world.desired(0, "g2", 1, 2, 2, snapshot(rules(1)));
+    world.run(850 * MS);
+    // The end of the first write is not the end of the second.
+    assert_eq!(world.model(1).flows.len(), 0);
+    world.run(SECOND);
+    assert_eq!(world.ended(0, "g2"), (Outcome::Applied, None));
+}
+
+#[test]
+fn what_does_not_fit_is_not_kept_and_those_longest_gone_make_room() {
+    let mut world = World::with(&["east"], |config| config.kept_bytes_max = 100_000);
+    world.give_disk(0, MS);
+    for switch in 1..=4 {
+        world.add_switch(switch, 2);
+        let conn = world.connect(switch, 0);
+        world.run(50 * MS);
+        world.activate(0, switch, 1);
+        world.run(50 * MS);
+        // Some 40,000 bytes each.
+        world.desired(0, &format!("s{switch}"), switch, 1, 1, snapshot(rules(340)));
+        world.run(50 * MS);
+        assert_eq!(world.ended(0, &format!("s{switch}")), (Outcome::Applied, None));
+        if switch == 2 {
+            let reason = "reset".to_owned();
+            let conn = skerry_speaker_core::ConnId(conn);
+            world.input(0, Input::Closed { conn, reason });
+        }
+    }
+    let sizes = &world.disk(0).written;
+    assert!(sizes.iter().max() < Some(&50_000), "{sizes:?}");
+    let kept: Vec<u64> = (1..=4).filter(|switch| world.has_head(0, *switch)).collect();
+    assert_eq!(
+        kept,
+        [1, 3],
+        "{:?}; 2 is not connected, 4 does not fit",
+        world.disk(0).written
+    );
+    assert_eq!(world.counted(0, Counter::KeptForgotten), 1);
+    assert_eq!(world.counted(0, Counter::KeptFull), 1);
+    // What was kept of a switch whose state grew too large is an older state, and goes.
+    let mut grown = rules(340);
+    grown.extend({
+        let mut more = Objects::new();
+        (1_000..1_500).for_each(|n| more.put_rule(rule(0, 100, n)));
+        more
+    });
+    world.desired(0, "grown", 3, 1, 2, snapshot(grown));
+    world.run(50 * MS);
+    assert_eq!(world.ended(0, "grown"), (Outcome::Applied, None));
+    assert!(!world.has_head(0, 3) && world.parts(0, 3).is_empty());
+}
+
+#[test]
+fn a_switch_that_is_gone_for_a_week_is_forgotten() {
+    let mut world = active_with_disk(MS);
+    world.desired(0, "g1", 1, 1, 1, snapshot(rules(2)));
+    world.run(20 * MS);
+    let restored = world.disk(0).restored();
+    // Another process, which the switch never comes to.
+    let mut world = World::new(&["east"]);
+    world.give_disk(0, MS);
+    let Input::Restored { entries } = &restored else {
+        panic!("{restored:?}")
+    };
+    world.disk(0).entries = entries.iter().cloned().collect();
+    world.input(0, restored);
+    let day = 24 * 3600 * SECOND;
+    world.speakers[0].bus = false;
+    world.input(0, Input::BusDown);
+    world.run(6 * day);
+    assert!(world.has_head(0, 1));
+    world.run(2 * day);
+    assert!(!world.has_head(0, 1));
+    assert_eq!(world.counted(0, Counter::KeptForgotten), 1);
+}
+
+#[test]
+fn a_head_that_cannot_be_read_is_forgotten_with_a_word() {
+    let mut world = World::new(&["east"]);
+    world.give_disk(0, MS);
+    world
+        .disk(0)
+        .entries
+        .insert(Key::Head(SwitchId(9)), Bytes::from_static(b"?"));
+    let restored = world.disk(0).restored();
+    world.input(0, restored);
+    world.run(20 * MS);
+    assert!(!world.has_head(0, 9));
+    assert_eq!(world.counted(0, Counter::KeptDamaged), 1);
+}

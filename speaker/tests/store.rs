@@ -1,0 +1,256 @@
+//! The file on disk: what was written stands after a restart, and whatever happens to the file, there is a store again.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use skerry_bus::{Region, SwitchId};
+use skerry_speaker::store::{ASIDE, FILE, Found, Store};
+use skerry_speaker_core::Input;
+use skerry_speaker_core::store::{Key, Write};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+/// Damages tried; in a long run, as many as there are cases of property tests, up to 20 times this.
+const DAMAGES: u64 = 150;
+
+fn damages() -> u64 {
+    let cases = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok());
+    cases.unwrap_or(DAMAGES).clamp(DAMAGES, 20 * DAMAGES)
+}
+
+/// A folder that goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("skerry-store-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).expect("a folder for the test");
+        Folder(path)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join(FILE)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn east() -> Region {
+    "east".parse().expect("a region")
+}
+
+fn start(folder: &Path, wall_ms: u64) -> (Store, UnboundedReceiver<Input>, Found) {
+    Store::start(folder, &east(), wall_ms).expect("a store")
+}
+
+fn entries(found: &Found) -> Vec<(Key, Bytes)> {
+    match &found.restored {
+        Input::Restored { entries } => entries.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn next(told: &mut UnboundedReceiver<Input>) -> Input {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime");
+    let next = async { tokio::time::timeout(Duration::from_secs(60), told.recv()).await };
+    runtime
+        .block_on(next)
+        .expect("the disk answers")
+        .expect("the thread runs")
+}
+
+fn put(key: Key, value: impl Into<Bytes>) -> Write {
+    Write::Put {
+        key,
+        value: value.into(),
+    }
+}
+
+/// Write and wait until it stands.
+fn write(store: &Store, told: &mut UnboundedReceiver<Input>, token: u64, writes: Vec<Write>) {
+    store.store(token, writes);
+    match next(told) {
+        Input::Stored { token: stored } => assert_eq!(stored, token),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn head(switch: u64) -> Key {
+    Key::Head(SwitchId(switch))
+}
+
+fn part(switch: u64, part: u32) -> Key {
+    Key::Part(SwitchId(switch), part)
+}
+
+#[test]
+fn what_was_written_stands_after_a_restart_and_parts_are_read_when_asked_for() {
+    let folder = Folder::new("restart");
+    let (store, mut told, found) = start(&folder.0, 1_000);
+    assert_eq!((found.epoch.0, entries(&found).len()), (1_000, 0));
+    let large = Bytes::from(vec![7; 3_000_000]);
+    let writes = vec![
+        put(head(1), "one"),
+        put(part(1, 0), large.clone()),
+        put(Key::Answer(4), "four"),
+    ];
+    write(&store, &mut told, 1, writes);
+    write(&store, &mut told, 2, vec![put(part(1, 1), "more"), put(head(2), "two")]);
+    write(&store, &mut told, 3, vec![Write::Delete { key: head(2) }]);
+    drop(store);
+
+    // The wall clock went back; the epoch does not.
+    let (store, mut told, found) = start(&folder.0, 10);
+    assert_eq!(found.epoch.0, 1_001);
+    assert_eq!(found.set_aside, None);
+    assert_eq!(
+        entries(&found),
+        [(Key::Answer(4), Bytes::from("four")), (head(1), Bytes::from("one"))]
+    );
+    store.load(9, vec![part(1, 0), part(1, 1)]);
+    match next(&mut told) {
+        Input::Loaded { token: 9, values } => assert_eq!(values, [large, Bytes::from("more")]),
+        other => panic!("{other:?}"),
+    }
+    store.load(10, vec![part(1, 0), part(3, 0)]);
+    assert!(matches!(next(&mut told), Input::LoadFailed { token: 10, .. }));
+}
+
+#[test]
+fn a_store_in_use_is_left_alone_and_one_of_another_region_is_set_aside() {
+    let folder = Folder::new("use");
+    let (store, mut told, _) = start(&folder.0, 1);
+    write(&store, &mut told, 1, vec![put(head(1), "one")]);
+    let error = Store::start(&folder.0, &east(), 1)
+        .map(|_| ())
+        .expect_err("it is in use");
+    assert!(format!("{error:#}").contains("already open"), "{error:#}");
+    drop(store);
+    let west: Region = "west".parse().expect("a region");
+    let (store, _, found) = Store::start(&folder.0, &west, 1).expect("a store");
+    assert!(
+        found.set_aside.as_ref().is_some_and(|why| why.contains("east")),
+        "{found:?}"
+    );
+    assert_eq!(entries(&found), []);
+    assert!(folder.0.join(ASIDE).exists());
+    drop(store);
+    let gone = Store::start(&folder.0.join("nowhere"), &west, 1).map(|_| ());
+    assert!(format!("{:#}", gone.expect_err("no such folder")).contains("is no folder"));
+}
+
+/// A small generator: the same numbers for the same seed.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n.max(1)
+    }
+}
+
+/// Spoil a file in one of the ways in which files are spoiled.
+fn spoil(bytes: &mut Vec<u8>, dice: &mut Dice) -> &'static str {
+    let len = bytes.len() as u64;
+    match dice.below(5) {
+        0 => {
+            bytes.truncate(dice.below(len) as usize);
+            "truncated"
+        }
+        1 => {
+            for _ in 0..=dice.below(64) {
+                let at = dice.below(len) as usize;
+                bytes[at] ^= 1 << dice.below(8);
+            }
+            "bits"
+        }
+        2 => {
+            // The first pages say where everything is.
+            for _ in 0..=dice.below(16) {
+                let at = dice.below(4_096.min(len)) as usize;
+                bytes[at] = dice.below(256) as u8;
+            }
+            "header"
+        }
+        3 => {
+            let at = dice.below(len) as usize;
+            let end = (at + dice.below(20_000) as usize).min(bytes.len());
+            bytes[at..end].fill(0);
+            "zeros"
+        }
+        _ => {
+            let at = dice.below(len) as usize;
+            for byte in &mut bytes[at..] {
+                *byte = dice.below(256) as u8;
+            }
+            "noise to the end"
+        }
+    }
+}
+
+#[test]
+fn however_a_file_is_damaged_there_is_a_store_and_nothing_wrong_in_it() {
+    let folder = Folder::new("damage");
+    let (store, mut told, _) = start(&folder.0, 1);
+    let value = |switch: u64| Bytes::from(vec![switch as u8; 300 * switch as usize]);
+    for switch in 1..=40 {
+        let writes = vec![put(head(switch), value(switch)), put(part(switch, 0), value(switch))];
+        write(&store, &mut told, switch, writes);
+    }
+    drop(store);
+    let clean = std::fs::read(folder.file()).expect("the file");
+    // As a killed process leaves it: it has to be repaired when it is opened.
+    let (killed_store, mut told, _) = start(&folder.0, 2);
+    write(&killed_store, &mut told, 1, vec![put(head(41), "x")]);
+    let killed = std::fs::read(folder.file()).expect("the file");
+    drop(killed_store);
+
+    let (mut aside, mut whole) = (0, 0);
+    let damages = damages();
+    for seed in 0..damages {
+        let mut dice = Dice(seed);
+        let mut bytes = if seed % 2 == 0 { clean.clone() } else { killed.clone() };
+        let how = spoil(&mut bytes, &mut dice);
+        std::fs::write(folder.file(), &bytes).expect("the file");
+        let (store, mut told, found) = start(&folder.0, 3);
+        let what = format!("seed {seed}, {how}, set aside: {:?}", found.set_aside);
+        let there = entries(&found);
+        if found.set_aside.is_some() {
+            assert_eq!(there, [], "{what}");
+            aside += 1;
+        } else {
+            whole += 1;
+        }
+        for (n, (key, read)) in there.into_iter().enumerate() {
+            let Key::Head(switch) = key else {
+                panic!("{what}: {key:?}")
+            };
+            if switch.0 == 41 {
+                continue;
+            }
+            assert_eq!(read, value(switch.0), "{what}");
+            store.load(n as u64, vec![part(switch.0, 0)]);
+            match next(&mut told) {
+                Input::Loaded { values, .. } => assert_eq!(values, [value(switch.0)], "{what}"),
+                other => panic!("{what}: {other:?}"),
+            }
+        }
+        // And it takes what comes.
+        write(&store, &mut told, 1_000, vec![put(head(1), "again")]);
+    }
+    println!("of {damages} damaged files {aside} were set aside, {whole} were repaired or not hit");
+    assert!(aside > damages / 4 && whole > 0, "{aside} set aside, {whole} whole");
+}
