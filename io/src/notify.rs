@@ -52,6 +52,20 @@ impl Notify {
     }
 }
 
+/// The process reads its files again; [`reloaded`] ends it.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        // systemd from 253 on wants to know since when.
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(_) => tell(&[NotifyState::Reloading]),
+    }
+}
+
+/// What [`reloading`] began is over.
+pub fn reloaded() {
+    tell(&[NotifyState::Ready]);
+}
+
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(%error, "systemd cannot be told");

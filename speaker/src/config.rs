@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use skerry_io::metrics_http::MetricsSettings;
 use skerry_speaker_core as core;
 
 use crate::key;
-use crate::sockets::Transport;
+use crate::tls::{Tls, TlsSettings};
 
 /// What systemd makes of `StateDirectory=` of the unit.
 const STATE_DIR: &str = "/var/lib/skerry-speaker";
@@ -37,6 +38,8 @@ pub struct SpeakerConfig {
     pub state_dir: PathBuf,
     /// Where switches connect to. At least one must be set.
     pub listen: Vec<ListenSettings>,
+    /// Certificates, for all listeners that take TLS.
+    pub tls: TlsSettings,
     /// How to reach Kafka.
     pub kafka: KafkaSettings,
     /// How often things are done.
@@ -57,7 +60,7 @@ pub struct SpeakerConfig {
 pub struct ListenSettings {
     /// `IP:PORT`; port 0 is a free one, which the log tells.
     pub address: String,
-    /// Take plain TCP: whoever reaches the address can pose as any switch.
+    /// Take plain TCP instead of TLS: whoever reaches the address can pose as any switch.
     pub plaintext: bool,
 }
 
@@ -81,7 +84,7 @@ pub struct IntervalSettings {
 pub struct LimitSettings {
     /// Echo requests in a row that may stay unanswered.
     pub echo_missed: u32,
-    /// From the connection to the settled role, milliseconds.
+    /// From the connection to the settled role, TLS included, milliseconds.
     pub handshake_ms: u64,
     /// A barrier reply or a part of a dump, milliseconds.
     pub barrier_ms: u64,
@@ -89,6 +92,10 @@ pub struct LimitSettings {
     pub challenge_ms: u64,
     /// Connections at a time.
     pub connections: usize,
+    /// Connections from one address at a time.
+    pub connections_per_source: usize,
+    /// TLS handshakes at a time.
+    pub tls_handshakes: usize,
     /// Bytes that wait to be written to one switch.
     pub write_queue_bytes: usize,
     /// How long a switch may take no byte while some wait, milliseconds.
@@ -120,6 +127,7 @@ impl Default for SpeakerConfig {
             network_key: None,
             state_dir: PathBuf::from(STATE_DIR),
             listen: Vec::new(),
+            tls: TlsSettings::default(),
             kafka: KafkaSettings::default(),
             intervals: IntervalSettings::default(),
             limits: LimitSettings::default(),
@@ -149,6 +157,8 @@ impl Default for LimitSettings {
             barrier_ms: 30_000,
             challenge_ms: 2_000,
             connections: 4_096,
+            connections_per_source: 2_048,
+            tls_handshakes: 64,
             write_queue_bytes: 4 * 1024 * 1024,
             write_stall_ms: 10_000,
             state_bytes: 256 * 1024 * 1024,
@@ -214,10 +224,12 @@ impl Settings for SpeakerConfig {
             if let Err(cause) = listen.address() {
                 fault(&format!("listen[{n}].address"), cause);
             }
-            if !listen.plaintext {
-                let cause = "this version has no TLS yet: set plaintext = true to take plain TCP, where whoever reaches \
-                             the address can pose as any switch";
-                fault(&format!("listen[{n}].plaintext"), cause.to_owned());
+        }
+        if self.takes_tls()
+            && let Err(faults) = Tls::new(&self.tls)
+        {
+            for (setting, cause) in faults {
+                fault(&format!("tls.{setting}"), cause);
             }
         }
         let i = &self.intervals;
@@ -233,6 +245,12 @@ impl Settings for SpeakerConfig {
             ("limits.barrier_ms", l.barrier_ms, 100, 300_000),
             ("limits.challenge_ms", l.challenge_ms, 50, 60_000),
             ("limits.connections", l.connections as u64, 1, 100_000),
+            (
+                "limits.connections_per_source",
+                l.connections_per_source as u64,
+                1,
+                100_000,
+            ),
             // A frame is at most 64 KiB, and one always has to fit.
             (
                 "limits.write_queue_bytes",
@@ -240,6 +258,8 @@ impl Settings for SpeakerConfig {
                 128 * 1024,
                 1024 * 1024 * 1024,
             ),
+            ("limits.tls_handshakes", l.tls_handshakes as u64, 1, 10_000),
+            ("tls.look_ms", self.tls.look_ms, 100, 3_600_000),
             ("limits.write_stall_ms", l.write_stall_ms, 100, 300_000),
             ("packets.other_per_port", p.other_per_port.into(), 1, 1_000_000),
             ("packets.other_per_switch", p.other_per_switch.into(), 1, 1_000_000),
@@ -289,15 +309,31 @@ impl ListenSettings {
             .parse()
             .map_err(|_| format!("{:?} is not IP:PORT, such as 0.0.0.0:6653", self.address))
     }
-
-    /// How switches speak there.
-    pub fn transport(&self) -> Transport {
-        // The check refuses everything else until TLS is there.
-        Transport::Plain
-    }
 }
 
 impl SpeakerConfig {
+    /// Whether a listener takes TLS.
+    fn takes_tls(&self) -> bool {
+        self.listen.iter().any(|listen| !listen.plaintext)
+    }
+
+    /// TLS; none if no listener takes it.
+    ///
+    /// # Errors
+    /// What [`Settings::check`] tells.
+    pub fn tls(&self) -> anyhow::Result<Option<Arc<Tls>>> {
+        if !self.takes_tls() {
+            return Ok(None);
+        }
+        match Tls::new(&self.tls) {
+            Ok(tls) => Ok(Some(Arc::new(tls))),
+            Err(faults) => {
+                let faults = faults.iter().map(|(setting, cause)| format!("tls.{setting}: {cause}"));
+                anyhow::bail!(faults.collect::<Vec<_>>().join("; "))
+            }
+        }
+    }
+
     /// The network key.
     ///
     /// # Errors
@@ -347,6 +383,7 @@ impl SpeakerConfig {
             connections_max: self.limits.connections,
             packets: self.packets.rates(),
             kept_bytes_max: self.limits.state_bytes,
+            connections_per_source_max: self.limits.connections_per_source,
             ..core::Config::new(region, epoch, key)
         })
     }
@@ -387,6 +424,7 @@ mod tests {
                 told.barrier_max,
                 told.challenge,
                 told.connections_max,
+                told.connections_per_source_max,
                 told.partitions,
                 told.kept_bytes_max
             ),
@@ -395,6 +433,7 @@ mod tests {
                 own.barrier_max,
                 own.challenge,
                 own.connections_max,
+                own.connections_per_source_max,
                 own.partitions,
                 own.kept_bytes_max
             )
@@ -412,17 +451,23 @@ mod tests {
     }
 
     #[test]
-    fn plain_tcp_is_taken_only_when_it_is_asked_for() {
-        let listen = |plaintext| SpeakerConfig {
-            listen: vec![ListenSettings {
+    fn plain_tcp_is_taken_only_when_it_is_asked_for_and_tls_wants_its_files() {
+        let about_tls = |plaintext: &[bool]| {
+            let listen = plaintext.iter().map(|plaintext| ListenSettings {
                 address: "0.0.0.0:6653".into(),
-                plaintext,
-            }],
-            ..SpeakerConfig::default()
+                plaintext: *plaintext,
+            });
+            let config = SpeakerConfig {
+                listen: listen.collect(),
+                ..SpeakerConfig::default()
+            };
+            let faults = config.check().into_iter();
+            faults.filter(|(path, _)| path.starts_with("tls.")).count()
         };
-        let about_listen =
-            |config: SpeakerConfig| config.check().into_iter().any(|(path, _)| path.starts_with("listen"));
-        assert!(about_listen(listen(false)));
-        assert!(!about_listen(listen(true)));
+        assert!(!ListenSettings::default().plaintext);
+        assert_eq!(
+            [about_tls(&[true]), about_tls(&[false]), about_tls(&[true, false])],
+            [0, 3, 3]
+        );
     }
 }

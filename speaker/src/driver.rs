@@ -13,14 +13,14 @@ use skerry_io::metrics_http::{MetricsSettings, Ready, Recorder};
 use skerry_io::notify::Notify;
 use skerry_io::shutdown::Shutdown;
 use skerry_speaker_core::{ConnId, Input, Output, Speaker};
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::mpsc;
 
 use crate::config::SpeakerConfig;
-use crate::outbox::{Outbox, OutboxLimits};
-use crate::sockets::{SocketEvent, Sockets};
+use crate::outbox::OutboxLimits;
+use crate::sockets::{SocketEvent, SocketLimits, Sockets, SwitchOutbox, Transport};
 use crate::store::Store;
 use crate::telemetry::{self, Counters};
+use crate::tls;
 
 /// Events of one source that are carried out before the others have their turn.
 const TURN_MAX: usize = 64;
@@ -43,6 +43,9 @@ pub fn run(config: &SpeakerConfig) -> anyhow::Result<()> {
     {
         tracing::warn!(path = %path.display(), "everybody on this host can read the network key: chmod 640");
     }
+    if let Some(path) = config.tls.key_file.as_ref().filter(|path| crate::key::is_open(path)) {
+        tracing::warn!(path = %path.display(), "everybody on this host can read the TLS key: chmod 640");
+    }
     let recorder = Recorder::install()?;
     let ready = Ready::default();
     serve_metrics(recorder, &config.metrics, ready.clone())?;
@@ -53,18 +56,29 @@ pub fn run(config: &SpeakerConfig) -> anyhow::Result<()> {
     let epoch = disk.epoch;
     let machine = config.machine(epoch)?;
 
+    let tls = config.tls()?;
     let mut listeners = Vec::new();
     for listen in &config.listen {
-        listeners.push((listen.address().map_err(anyhow::Error::msg)?, listen.transport()));
+        let transport = match (&tls, listen.plaintext) {
+            (Some(tls), false) => Transport::Tls(tls.clone()),
+            (None, false) | (_, true) => Transport::Plain,
+        };
+        listeners.push((listen.address().map_err(anyhow::Error::msg)?, transport));
     }
-    let limits = OutboxLimits {
-        bytes: config.limits.write_queue_bytes,
-        stall: Duration::from_millis(config.limits.write_stall_ms),
+    tls::watch::start(tls, &region)?;
+    let limits = SocketLimits {
+        outbox: OutboxLimits {
+            bytes: config.limits.write_queue_bytes,
+            stall: Duration::from_millis(config.limits.write_stall_ms),
+        },
+        handshakes: config.limits.tls_handshakes,
     };
     let (sockets, events) = Sockets::listen(&listeners, limits)?;
-    for address in sockets.addresses() {
-        tracing::info!(%address, "listening for switches");
-        tracing::warn!(%address, "plain TCP: whoever reaches this address can pose as any switch");
+    for (address, (_, transport)) in sockets.addresses().iter().zip(&listeners) {
+        tracing::info!(%address, tls = matches!(transport, Transport::Tls(_)), "listening for switches");
+        if matches!(transport, Transport::Plain) {
+            tracing::warn!(%address, "plain TCP: whoever reaches this address can pose as any switch");
+        }
     }
     tracing::info!(epoch = epoch.0, version = env!("CARGO_PKG_VERSION"), "speaker starts");
 
@@ -171,7 +185,7 @@ struct Driver {
     machine: Speaker,
     /// The time the machine was told last: it never runs backwards.
     now: Instant,
-    outboxes: HashMap<ConnId, Arc<Outbox<OwnedWriteHalf>>>,
+    outboxes: HashMap<ConnId, Arc<SwitchOutbox>>,
     producer: Producer,
     committer: Committer,
     commands: Topic,
@@ -321,6 +335,7 @@ impl Driver {
                 peer,
                 local,
                 outbox,
+                tls,
                 room: _room,
             } => {
                 self.outboxes.insert(conn, outbox);
@@ -331,6 +346,7 @@ impl Driver {
                         conn,
                         peer: plain(peer),
                         local: plain(local),
+                        tls,
                     },
                 );
             }
@@ -344,6 +360,10 @@ impl Driver {
                 if self.outboxes.contains_key(&conn) {
                     self.input(at, Input::Received { conn, bytes });
                 }
+            }
+            SocketEvent::Secured { conn, identity } => self.input(Instant::now(), Input::Secured { conn, identity }),
+            SocketEvent::NotSecured { conn, failure } => {
+                self.input(Instant::now(), Input::NotSecured { conn, failure });
             }
             SocketEvent::Closed { conn, reason } => self.closed(conn, reason),
         }

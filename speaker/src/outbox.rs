@@ -1,7 +1,8 @@
 //! What waits to be written to one switch.
 //!
 //! The machine's thread writes at once what the socket takes, so that no thread has to wake for a packet whose way
-//! is measured. What is left waits here, in order, for the writing task. The queue has a limit in bytes and in time.
+//! is measured. What is left waits here, in order, for the writing task. The queue has a limit in bytes and in time; what
+//! a socket with TLS took already (64 KiB at most) is not counted in the bytes, but in the time.
 
 use std::collections::VecDeque;
 use std::io;
@@ -61,6 +62,8 @@ struct State {
     taken: Option<Instant>,
     /// No more will come; by then all must be out.
     closing: Option<Instant>,
+    /// The transport's own last words were put behind all else.
+    finished: bool,
 }
 
 /// A socket that takes what it can without waiting.
@@ -70,12 +73,28 @@ pub trait TryWrite {
     /// # Errors
     /// `WouldBlock` if it takes nothing now; anything else ends the connection.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Put out what was taken and is not out yet, such as the rest of a TLS record; it is bounded by the socket itself.
+    ///
+    /// # Errors
+    /// The connection has ended.
+    fn try_flush(&self) -> io::Result<Held> {
+        Ok(Held::Nothing)
+    }
+
+    /// No more will be written: last words of the transport are put behind what was taken.
+    fn finish(&self) {}
 }
 
-impl TryWrite for tokio::net::tcp::OwnedWriteHalf {
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        tokio::net::tcp::OwnedWriteHalf::try_write(self, bytes)
-    }
+/// What a socket took and has not put out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// Nothing.
+    Nothing,
+    /// Some, and some of it went out just now.
+    Less,
+    /// Some, and nothing went out.
+    Same,
 }
 
 /// What the writing task does next.
@@ -117,10 +136,16 @@ impl<W: TryWrite> Outbox<W> {
         if state.queue.is_empty() {
             let taken = self.take(&bytes)?;
             bytes.advance(taken);
-            if bytes.is_empty() {
+            if bytes.is_empty() && self.flush()? == Held::Nothing {
                 return Ok(());
             }
-            state.taken = Some(now);
+            if taken > 0 || state.taken.is_none() {
+                state.taken = Some(now);
+            }
+            if bytes.is_empty() {
+                self.changed.notify_one();
+                return Ok(());
+            }
         }
         let waiting = state.waiting + bytes.len();
         if waiting > self.limits.bytes {
@@ -150,6 +175,11 @@ impl<W: TryWrite> Outbox<W> {
         self.changed.notify_one();
     }
 
+    /// Let the writing task look, because the transport has something to say.
+    pub fn stir(&self) {
+        self.changed.notify_one();
+    }
+
     /// Woken when there is something to write or the end has come.
     pub async fn changed(&self) {
         self.changed.notified().await;
@@ -161,17 +191,26 @@ impl<W: TryWrite> Outbox<W> {
     /// The connection has to be closed.
     pub fn advance(&self, now: Instant) -> Result<Next, Stuck> {
         let mut state = self.state();
-        while let Some(front) = state.queue.front_mut() {
+        loop {
+            match self.flush()? {
+                Held::Nothing => {}
+                Held::Less => {
+                    state.taken = Some(now);
+                    return self.wait(&mut state, now);
+                }
+                Held::Same => return self.wait(&mut state, now),
+            }
+            let Some(front) = state.queue.front_mut() else {
+                if state.closing.is_none() || state.finished {
+                    break;
+                }
+                self.socket.finish();
+                state.finished = true;
+                continue;
+            };
             let taken = self.take(front)?;
             if taken == 0 {
-                let since = *state.taken.get_or_insert(now);
-                let until = since + self.limits.stall;
-                let until = state.closing.map_or(until, |closing| closing.min(until));
-                return if now >= until {
-                    Err(Stuck::Stalled(now - since))
-                } else {
-                    Ok(Next::Writable(until))
-                };
+                return self.wait(&mut state, now);
             }
             front.advance(taken);
             let out = front.is_empty();
@@ -181,11 +220,31 @@ impl<W: TryWrite> Outbox<W> {
                 state.queue.pop_front();
             }
         }
+        // Nothing waits, so nothing has waited since any time.
+        state.taken = None;
         Ok(if state.closing.is_some() {
             Next::Done
         } else {
             Next::Changed
         })
+    }
+
+    /// Something waits: until when it may.
+    fn wait(&self, state: &mut State, now: Instant) -> Result<Next, Stuck> {
+        let since = *state.taken.get_or_insert(now);
+        let until = since + self.limits.stall;
+        let until = state.closing.map_or(until, |closing| closing.min(until));
+        if now >= until {
+            Err(Stuck::Stalled(now - since))
+        } else {
+            Ok(Next::Writable(until))
+        }
+    }
+
+    fn flush(&self) -> Result<Held, Stuck> {
+        self.socket
+            .try_flush()
+            .map_err(|error| Stuck::Failed(error.to_string()))
     }
 
     /// What the socket takes now; 0 is nothing.

@@ -13,14 +13,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::{Bytes, BytesMut};
-use skerry_speaker_core::ConnId;
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use skerry_speaker_core::{ConnId, Identity, TlsFailure};
+use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::outbox::{LINGER_MAX, Next, Outbox, OutboxLimits};
+use crate::socket::Socket;
+use crate::tls::session::{Broken, Got, Handshake};
+use crate::tls::slots::Slots;
+use crate::tls::{Connected, Tls};
 
 /// Connections the kernel completes before we take them: a thousand switches come at once after a restart, some of
 /// them twice. The kernel cuts it to `net.core.somaxconn`.
@@ -30,25 +33,34 @@ const ACCEPTED_MAX: usize = 256;
 /// Reads of one connection that the machine has not seen yet; beyond it the connection is not read, and TCP makes
 /// the switch wait.
 const READS_MAX: usize = 4;
-/// Bytes of one read at most.
-const READ_BYTES: usize = 16 * 1024;
-/// A buffer with less room than this is replaced.
-const READ_ROOM_MIN: usize = 2 * 1024;
 /// Unacknowledged bytes, or unanswered keepalives, end a connection after this: a switch that lost power is
 /// noticed also while nobody sends an echo.
-const USER_TIMEOUT: Duration = Duration::from_secs(15);
+pub const USER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Silence before the first keepalive, and time between two.
-const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(3));
+pub const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(3));
 /// Pause after a failed accept: out of file descriptors, say, which trying again at once does not mend.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How switches speak on a listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Transport {
     /// Plain TCP.
     Plain,
-    // TLS becomes a second variant: its handshake stands between accept and `serve`, in the connection's own task.
+    /// TLS; both ends prove who they are.
+    Tls(Arc<Tls>),
 }
+
+/// Bounds of what happens on the sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SocketLimits {
+    /// Of what waits to be written to each.
+    pub outbox: OutboxLimits,
+    /// TLS handshakes at a time. Those without a place wait unread.
+    pub handshakes: usize,
+}
+
+/// How the machine's thread writes to a switch.
+pub type SwitchOutbox = Outbox<Socket>;
 
 /// What happens on the sockets.
 #[derive(Debug)]
@@ -62,9 +74,25 @@ pub enum SocketEvent {
         /// Where it came to.
         local: SocketAddr,
         /// How to write to it.
-        outbox: Arc<Outbox<OwnedWriteHalf>>,
+        outbox: Arc<SwitchOutbox>,
+        /// Whether a TLS handshake comes first; how it ends is told.
+        tls: bool,
         /// Given back when this is dropped.
         room: OwnedSemaphorePermit,
+    },
+    /// The TLS handshake is over.
+    Secured {
+        /// The connection.
+        conn: ConnId,
+        /// Who is at its other end.
+        identity: Identity,
+    },
+    /// The TLS handshake failed. The connection is to be closed, so that the switch hears why.
+    NotSecured {
+        /// The connection.
+        conn: ConnId,
+        /// Why.
+        failure: TlsFailure,
     },
     /// Bytes came.
     Received {
@@ -101,7 +129,7 @@ impl Sockets {
     /// An address is taken or not ours; there is no thread to be had.
     pub fn listen(
         listeners: &[(SocketAddr, Transport)],
-        limits: OutboxLimits,
+        limits: SocketLimits,
     ) -> anyhow::Result<(Sockets, mpsc::UnboundedReceiver<SocketEvent>)> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut bound = Vec::new();
@@ -109,7 +137,7 @@ impl Sockets {
             let _inside = runtime.enter();
             for (address, transport) in listeners {
                 let listener = bind(*address).with_context(|| format!("cannot listen on {address}"))?;
-                bound.push((listener, *transport));
+                bound.push((listener, transport.clone()));
             }
         }
         let addresses = bound.iter().map(|(l, _)| l.local_addr()).collect::<io::Result<_>>()?;
@@ -118,7 +146,8 @@ impl Sockets {
         let (stop, stopped) = oneshot::channel();
         let shared = Arc::new(Shared {
             events,
-            limits,
+            limits: limits.outbox,
+            slots: Arc::new(Slots::new(limits.handshakes)),
             last: AtomicU64::new(0),
             accepted: Arc::new(Semaphore::new(ACCEPTED_MAX)),
         });
@@ -154,12 +183,13 @@ impl Drop for Sockets {
 struct Shared {
     events: mpsc::UnboundedSender<SocketEvent>,
     limits: OutboxLimits,
+    slots: Arc<Slots>,
     last: AtomicU64,
     accepted: Arc<Semaphore>,
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restarted speaker must not wait for its old connections to be forgotten.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
@@ -203,9 +233,11 @@ async fn accept(listener: TcpListener, transport: Transport, shared: Arc<Shared>
             Ok((stream, peer, local)) => {
                 failed = 0;
                 let conn = ConnId(shared.last.fetch_add(1, Ordering::Relaxed) + 1);
-                match transport {
-                    Transport::Plain => serve(conn, stream, (peer, local), &shared, room, writing.clone()),
-                }
+                let tls = match &transport {
+                    Transport::Plain => None,
+                    Transport::Tls(tls) => Some(tls.clone()),
+                };
+                serve(conn, stream, (peer, local), tls, &shared, room, writing.clone());
             }
             Err(error) => {
                 // Ten a second while it lasts would fill the log.
@@ -230,11 +262,12 @@ fn serve(
     conn: ConnId,
     stream: TcpStream,
     (peer, local): (SocketAddr, SocketAddr),
+    tls: Option<Arc<Tls>>,
     shared: &Arc<Shared>,
     room: OwnedSemaphorePermit,
     writing: mpsc::Sender<()>,
 ) {
-    let (reading, socket) = stream.into_split();
+    let socket = Socket::new(stream, tls.is_some());
     let outbox = Arc::new(Outbox::new(socket, shared.limits));
     if shared
         .events
@@ -243,40 +276,112 @@ fn serve(
             peer,
             local,
             outbox: outbox.clone(),
+            tls: tls.is_some(),
             room,
         })
         .is_err()
     {
         return;
     }
-    let reader = tokio::spawn(read(conn, reading, shared.events.clone()));
+    let reader = tokio::spawn(receive(conn, peer, outbox.clone(), tls, shared.clone()));
     tokio::spawn(write(conn, outbox, shared.events.clone(), reader, writing));
 }
 
-async fn read(conn: ConnId, stream: OwnedReadHalf, events: mpsc::UnboundedSender<SocketEvent>) {
+/// From the first byte to the last.
+async fn receive(
+    conn: ConnId,
+    peer: SocketAddr,
+    outbox: Arc<SwitchOutbox>,
+    tls: Option<Arc<Tls>>,
+    shared: Arc<Shared>,
+) {
+    // Counts the certificate for as long as the switch is connected.
+    let connected = match tls {
+        None => None,
+        Some(tls) => match secure(conn, peer, &outbox, &tls, &shared).await {
+            Some(connected) => Some(connected),
+            None => return,
+        },
+    };
+    read(conn, &outbox, connected.is_some(), &shared.events).await;
+}
+
+/// Do the TLS handshake. None: it ended otherwise, and that was told.
+async fn secure(
+    conn: ConnId,
+    peer: SocketAddr,
+    outbox: &SwitchOutbox,
+    tls: &Arc<Tls>,
+    shared: &Shared,
+) -> Option<Connected> {
+    let socket = outbox.socket();
+    let event = match shake_hands(peer, outbox, tls, shared).await {
+        Ok((identity, connected)) => {
+            let _ = shared.events.send(SocketEvent::Secured { conn, identity });
+            return Some(connected);
+        }
+        Err(Broken::Failed(failure)) => SocketEvent::NotSecured { conn, failure },
+        Err(Broken::Ended(error)) => {
+            let reason = match error.kind() {
+                io::ErrorKind::UnexpectedEof => "the switch closed the connection during the TLS handshake".to_owned(),
+                _ => error.to_string(),
+            };
+            SocketEvent::Closed { conn, reason }
+        }
+    };
+    let _ = shared.events.send(event);
+    // As long as it reads, our last words are not lost; the writing task ends it.
+    socket.drain().await;
+    None
+}
+
+async fn shake_hands(
+    peer: SocketAddr,
+    outbox: &SwitchOutbox,
+    tls: &Arc<Tls>,
+    shared: &Shared,
+) -> Result<(Identity, Connected), Broken> {
+    let socket = outbox.socket();
+    socket.first_byte().await?;
+    let _slot = shared.slots.take(peer.ip().to_canonical()).await;
+    socket.begin(tls.loaded())?;
+    loop {
+        socket.stream().readable().await.map_err(Broken::Ended)?;
+        let step = socket.handshake();
+        // What is to be answered is in the session, also after a failure.
+        outbox.stir();
+        match step? {
+            Handshake::Pending => {}
+            Handshake::Done(identity, holder) => return Ok((identity, tls.connected(&holder))),
+        }
+    }
+}
+
+/// Read until the connection ends. `there`: bytes may have been read from the socket already.
+async fn read(conn: ConnId, outbox: &SwitchOutbox, mut there: bool, events: &mpsc::UnboundedSender<SocketEvent>) {
     let rooms = Arc::new(Semaphore::new(READS_MAX));
+    let socket = outbox.socket();
     let mut buffer = BytesMut::new();
     let reason = loop {
         let Ok(room) = rooms.clone().acquire_owned().await else {
             return;
         };
-        if let Err(error) = stream.readable().await {
+        // A switch that says nothing needs no buffer, so it gets one only when it does.
+        if !std::mem::take(&mut there)
+            && let Err(error) = socket.stream().readable().await
+        {
             break error.to_string();
         }
-        // Only now: a switch that says nothing needs no buffer.
-        if buffer.capacity() < READ_ROOM_MIN {
-            buffer.reserve(READ_BYTES);
-        }
-        match stream.try_read_buf(&mut buffer) {
-            Ok(0) => break "the switch closed the connection".to_owned(),
-            Ok(_) => {
+        match socket.try_read(&mut buffer) {
+            Ok(Got::End) => break "the switch closed the connection".to_owned(),
+            Ok(Got::Bytes) => {
                 let at = Instant::now();
                 let bytes = buffer.split().freeze();
                 if events.send(SocketEvent::Received { conn, bytes, at, room }).is_err() {
                     return;
                 }
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Ok(Got::Nothing) => {}
             Err(error) => break error.to_string(),
         }
     };
@@ -285,7 +390,7 @@ async fn read(conn: ConnId, stream: OwnedReadHalf, events: mpsc::UnboundedSender
 
 async fn write(
     conn: ConnId,
-    outbox: Arc<Outbox<OwnedWriteHalf>>,
+    outbox: Arc<SwitchOutbox>,
     events: mpsc::UnboundedSender<SocketEvent>,
     mut reader: tokio::task::JoinHandle<()>,
     _writing: mpsc::Sender<()>,
@@ -296,7 +401,7 @@ async fn write(
             Ok(Next::Writable(until)) => {
                 tokio::select! {
                     // What came of it the next `advance` tells.
-                    _ = outbox.socket().writable() => {}
+                    _ = outbox.socket().stream().writable() => {}
                     () = outbox.changed() => {}
                     () = tokio::time::sleep_until(until.into()) => {}
                 }
@@ -313,7 +418,7 @@ async fn write(
     }
     // A socket closed with unread bytes is reset, and the last words, which say why, are lost on the way. So what
     // still comes is read until the other side has closed too.
-    let socket = SockRef::from(outbox.socket().as_ref());
+    let socket = SockRef::from(outbox.socket().stream());
     if socket.shutdown(std::net::Shutdown::Write).is_ok() {
         let _ = tokio::time::timeout(LINGER_MAX, &mut reader).await;
     }

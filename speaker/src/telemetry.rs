@@ -60,6 +60,9 @@ pub fn log(fact: &Fact) {
             let dpid = switch.map(tracing::field::display);
             tracing::warn!(dpid, conn = conn.0, address, %reason, "connection refused");
         }
+        Fact::RefusedMore { times } => {
+            tracing::warn!(times, "connections refused that were not told one by one");
+        }
         Fact::RoleTaken { switch, role, term } => {
             tracing::info!(dpid = %switch, ?role, term = term.0, "role taken");
         }

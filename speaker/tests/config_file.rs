@@ -5,6 +5,9 @@ use std::process::{Command, Output};
 use skerry_io::config::{Settings as _, load};
 use skerry_speaker::config::{ListenSettings, SpeakerConfig};
 
+#[path = "support/ca.rs"]
+mod ca;
+
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 fn etc() -> std::path::PathBuf {
@@ -47,8 +50,16 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn the_installed_file_shows_every_key_with_its_default() {
     let key = File::new("key", KEY);
-    let from_file = ("SKERRY_SPEAKER__NETWORK_KEY_FILE".to_owned(), key.path().to_owned());
-    let loaded = load::<SpeakerConfig>(Some(&etc()), [from_file]).expect("nothing is wrong with it");
+    let ca = ca::Ca::new("installed");
+    let files = ca.server("server", &["localhost"]);
+    let environment = [
+        ("NETWORK_KEY_FILE", key.path()),
+        ("TLS__CERTIFICATE_FILE", files.certificate()),
+        ("TLS__KEY_FILE", files.key()),
+        ("TLS__CLIENT_CA_FILE", &ca.certificate()),
+    ]
+    .map(|(name, value)| (format!("SKERRY_SPEAKER__{name}"), value.to_owned()));
+    let loaded = load::<SpeakerConfig>(Some(&etc()), environment).expect("nothing is wrong with it");
     let mut config = loaded.config;
     // What must be set has no default.
     assert_eq!(config.region.take().map(|r| r.to_string()).as_deref(), Some("east"));
@@ -56,11 +67,18 @@ fn the_installed_file_shows_every_key_with_its_default() {
         std::mem::take(&mut config.listen),
         [ListenSettings {
             address: "0.0.0.0:6653".into(),
-            plaintext: true
+            plaintext: false
         }]
     );
     assert_eq!(std::mem::take(&mut config.kafka.bootstrap), "127.0.0.1:9092");
     assert!(config.network_key_file.take().is_some());
+    for file in [
+        &mut config.tls.certificate_file,
+        &mut config.tls.key_file,
+        &mut config.tls.client_ca_file,
+    ] {
+        assert!(file.take().is_some());
+    }
     assert_eq!(config, SpeakerConfig::default());
 
     // Every key of the defaults stands in the file, and every property that is set on purpose is named there.
@@ -81,6 +99,12 @@ fn the_installed_file_shows_every_key_with_its_default() {
     assert_eq!(out, Vec::<String>::new());
     for setting in skerry_io::kafka::KafkaSettings::on_purpose() {
         assert!(text.contains(setting.name), "{} is not explained", setting.name);
+    }
+    for optional in ["client_crl_file", "switches_file"] {
+        assert!(
+            text.contains(&format!("\n# {optional} = ")),
+            "{optional} is not explained"
+        );
     }
 }
 
@@ -110,7 +134,9 @@ fn check_names_every_wrong_field_and_exits_1() {
         "FILE:1: region: \"East_1\" is not a region",
         "FILE:2: mode: unknown variant `RX`",
         "FILE:4: listen[0].address: \"here\" is not IP:PORT",
-        "FILE:3: listen[0].plaintext: this version has no TLS yet",
+        "tls.certificate_file: must be set where a listener takes TLS",
+        "tls.key_file: must be set where a listener takes TLS",
+        "tls.client_ca_file: must be set where a listener takes TLS",
         "FILE:6: kafka.partitions: 0 is not in 1 to 1024",
         "FILE:7: kafka.botstrap: unknown field `botstrap`",
         "FILE:5: kafka.bootstrap: must be set",
@@ -125,7 +151,7 @@ fn check_names_every_wrong_field_and_exits_1() {
             "{line}\nis missing in\n{said}"
         );
     }
-    assert_eq!(said.lines().count(), 12, "{said}");
+    assert_eq!(said.lines().count(), 14, "{said}");
 }
 
 #[test]

@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use skerry_speaker::outbox::{OutboxLimits, Stuck};
-use skerry_speaker::sockets::{SocketEvent, Sockets, Transport};
+use skerry_speaker::sockets::{SocketEvent, SocketLimits, Sockets, Transport};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-const LIMITS: OutboxLimits = OutboxLimits {
-    bytes: 64 * 1024 * 1024,
-    stall: Duration::from_millis(300),
+const LIMITS: SocketLimits = SocketLimits {
+    outbox: OutboxLimits {
+        bytes: 64 * 1024 * 1024,
+        stall: Duration::from_millis(300),
+    },
+    handshakes: 4,
 };
 
 fn listen() -> (Sockets, UnboundedReceiver<SocketEvent>, SocketAddr) {
@@ -103,7 +106,7 @@ fn a_switch_that_floods_waits_for_itself_and_not_others_for_it() {
                 }
                 kept.push(event);
             }
-            SocketEvent::Closed { reason, .. } => panic!("{reason}"),
+            other => panic!("{other:?}"),
         }
     }
     assert!(kept.len() <= 4, "{} reads of the flood are under way", kept.len());

@@ -1,7 +1,7 @@
 //! One OpenFlow connection, from its hello to its end: framing, version, handshake with the role settled, echo.
 //!
 //! ```text
-//! Hello --HELLO--> Features --FEATURES_REPLY--> Identified --proceed--> Describing --all answers--> Settling --SLAVE--> Ready
+//! Securing --TLS--> Hello --HELLO--> Features --FEATURES_REPLY--> Identified --proceed--> Describing --all answers--> Settling --SLAVE--> Ready
 //!                                                  |                                                 |  ^
 //!                                     (decided by the composed machine)                   STALE: NOCHANGE again
 //! ```
@@ -22,6 +22,7 @@ use skerry_bus::switch::SwitchDescription;
 use skerry_bus::{PortNo, PortState, SwitchId};
 
 use crate::fact::CloseReason;
+use crate::identity::Identity;
 use crate::intake::Intake;
 use crate::io::Config;
 use crate::shed::{Shed, Shedder, Tally};
@@ -57,6 +58,8 @@ pub(crate) enum Event {
 
 #[derive(Debug)]
 enum State {
+    /// The driver and the switch agree on keys, and the switch proves who it is.
+    Securing,
     /// Our HELLO is out; theirs is awaited.
     Hello,
     /// Who is it?
@@ -92,6 +95,8 @@ pub(crate) struct Connection {
     pub(crate) local: SocketAddr,
     pub(crate) since: Instant,
     pub(crate) wire: Wire,
+    /// What its certificate lets it be.
+    pub(crate) identity: Identity,
     /// Known from `Identified` on.
     pub(crate) switch: Option<SwitchId>,
     pub(crate) description: SwitchDescription,
@@ -147,14 +152,14 @@ fn async_config() -> AsyncConfig {
 }
 
 impl Connection {
-    pub(crate) fn new(config: &Config, now: Instant, peer: SocketAddr, local: SocketAddr) -> Self {
-        let mut wire = Wire::default();
-        wire.send_short(Body::Hello(Hello::with_versions(&[VERSION_1_3])));
-        Connection {
+    /// `tls`: nothing is said before [`Connection::secured`].
+    pub(crate) fn new(config: &Config, now: Instant, peer: SocketAddr, local: SocketAddr, tls: bool) -> Self {
+        let mut connection = Connection {
             peer,
             local,
             since: now,
-            wire,
+            wire: Wire::default(),
+            identity: Identity::Unproven,
             switch: None,
             description: SwitchDescription::default(),
             ports: BTreeMap::new(),
@@ -163,7 +168,7 @@ impl Connection {
             intake: Intake::default(),
             shedder: Shedder::new(config.packets),
             tally: Tally::default(),
-            state: State::Hello,
+            state: State::Securing,
             handshake_max: config.handshake_max,
             handshake_until: now + config.handshake_max,
             echo: config.echo,
@@ -171,16 +176,32 @@ impl Connection {
             echo_at: now + config.echo,
             echo_missed: 0,
             echo_xids: (0, 0),
+        };
+        if !tls {
+            connection.secured(Identity::Unproven);
         }
+        connection
+    }
+
+    /// It is known who is at the other end: our HELLO goes out. The time for the handshake goes on.
+    pub(crate) fn secured(&mut self, identity: Identity) {
+        if !matches!(self.state, State::Securing) {
+            return;
+        }
+        self.identity = identity;
+        self.wire.send_short(Body::Hello(Hello::with_versions(&[VERSION_1_3])));
+        self.state = State::Hello;
     }
 
     pub(crate) fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready)
     }
 
-    /// Bytes came.
+    /// Bytes came. The driver gives none before TLS is settled.
     pub(crate) fn push(&mut self, bytes: Bytes) {
-        self.intake.push(bytes);
+        if !matches!(self.state, State::Securing) {
+            self.intake.push(bytes);
+        }
     }
 
     /// The fates of packets since the last call.
@@ -266,7 +287,7 @@ impl Connection {
                 let xid = *xid;
                 self.features(xid, message)
             }
-            State::Identified => Ok(None),
+            State::Securing | State::Identified => Ok(None),
             State::Describing(_) => self.describing(message, len),
             State::Settling { .. } | State::Asking { .. } => self.settling(now, message),
             State::Ready => match message.body {
@@ -500,7 +521,8 @@ impl Connection {
             // Waiting for the composed machine has a deadline there.
             State::Identified => None,
             State::Ready => Some(self.echo_at),
-            State::Hello
+            State::Securing
+            | State::Hello
             | State::Features { .. }
             | State::Describing(_)
             | State::Settling { .. }
@@ -523,6 +545,7 @@ impl Connection {
                 self.echo_xids.0 = self.wire.send_short(Body::EchoRequest(Bytes::new()));
                 return Ok(());
             }
+            State::Securing => "the TLS handshake",
             State::Hello => "OFPT_HELLO",
             State::Features { .. } => "OFPT_FEATURES_REPLY",
             State::Identified => return Ok(()),

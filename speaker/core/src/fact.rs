@@ -1,10 +1,13 @@
 //! What the speaker counts and what it tells the log, as values: the driver turns them into metrics and lines.
 
 use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use skerry_bus::{Cause, CorrelationId, Generation, Outcome, PortRef, Role, SwitchId, Term};
 
+use crate::identity::{Certified, TlsFailure, TlsFault};
 use crate::io::ConnId;
 
 macro_rules! counters {
@@ -34,6 +37,26 @@ counters! {
     Connections => "speaker_connections", "";
     /// A connection beyond the limit was closed at once.
     RefusedFull => "speaker_refused", "connections_full";
+    /// A connection beyond what one address may have was closed at once.
+    RefusedSource => "speaker_refused", "source_full";
+    /// A certificate that is for another switch.
+    RefusedIdentity => "speaker_refused", "identity";
+    /// A switch without a certificate.
+    RefusedNoCertificate => "speaker_refused", "no_certificate";
+    /// A certificate past its time.
+    RefusedExpired => "speaker_refused", "certificate_expired";
+    /// A certificate before its time.
+    RefusedNotYetValid => "speaker_refused", "certificate_not_yet_valid";
+    /// A certificate of another CA.
+    RefusedIssuer => "speaker_refused", "certificate_unknown_issuer";
+    /// A certificate that its CA took back.
+    RefusedRevoked => "speaker_refused", "certificate_revoked";
+    /// A switch that does not take our certificate.
+    RefusedOurs => "speaker_refused", "our_certificate_refused";
+    /// Something else than TLS where TLS is spoken.
+    RefusedNotTls => "speaker_refused", "not_tls";
+    /// Any other failure of a TLS handshake.
+    RefusedTls => "speaker_refused", "tls_other";
     /// A frame could not be read.
     RefusedMalformed => "speaker_refused", "malformed";
     /// No version in common.
@@ -131,6 +154,35 @@ counters! {
 }
 
 impl Counter {
+    /// The counter of a connection that ended before it was announced; none if it was not refused, but left.
+    pub fn of_refusal(reason: &CloseReason) -> Option<Counter> {
+        match reason {
+            CloseReason::ByPeer(_) | CloseReason::Stopping | CloseReason::Replaced | CloseReason::EchoUnanswered(_) => {
+                None
+            }
+            CloseReason::Full(_) => Some(Counter::RefusedFull),
+            CloseReason::SourceFull { .. } => Some(Counter::RefusedSource),
+            CloseReason::Tls(failure) => Some(match failure.fault {
+                TlsFault::NoCertificate => Counter::RefusedNoCertificate,
+                TlsFault::Expired => Counter::RefusedExpired,
+                TlsFault::NotYetValid => Counter::RefusedNotYetValid,
+                TlsFault::UnknownIssuer => Counter::RefusedIssuer,
+                TlsFault::Revoked => Counter::RefusedRevoked,
+                TlsFault::OursRefused => Counter::RefusedOurs,
+                TlsFault::NotTls => Counter::RefusedNotTls,
+                TlsFault::Other => Counter::RefusedTls,
+            }),
+            CloseReason::OtherIdentity { .. } => Some(Counter::RefusedIdentity),
+            CloseReason::Malformed(_) => Some(Counter::RefusedMalformed),
+            CloseReason::Incompatible(_) | CloseReason::RefusedByPeer(_) => Some(Counter::RefusedVersion),
+            CloseReason::HandshakeLate(_) => Some(Counter::RefusedHandshake),
+            CloseReason::HandshakeError { .. } => Some(Counter::RefusedRole),
+            CloseReason::Duplicate { .. } | CloseReason::Auxiliary(_) | CloseReason::AlreadyWaiting => {
+                Some(Counter::RefusedDuplicate)
+            }
+        }
+    }
+
     /// The counter of a command's end.
     pub fn of(outcome: Outcome) -> Counter {
         match outcome {
@@ -174,6 +226,22 @@ pub enum CloseReason {
     Replaced,
     /// Too many connections.
     Full(usize),
+    /// Too many connections from one address.
+    SourceFull {
+        /// The address.
+        source: IpAddr,
+        /// What it may have.
+        max: usize,
+    },
+    /// The TLS handshake failed.
+    Tls(TlsFailure),
+    /// The certificate is for another switch than the one that was claimed.
+    OtherIdentity {
+        /// The certificate and what it may be.
+        certified: Arc<Certified>,
+        /// The claim.
+        claimed: SwitchId,
+    },
     /// An auxiliary connection, which we do not use.
     Auxiliary(u8),
     /// The handshake of a second connection of the same switch stands already.
@@ -197,6 +265,20 @@ impl fmt::Display for CloseReason {
             }
             CloseReason::Replaced => f.write_str("did not answer when another connection claimed the same switch id"),
             CloseReason::Full(max) => write!(f, "{max} connections are open, which is the limit"),
+            CloseReason::SourceFull { source, max } => {
+                write!(
+                    f,
+                    "{max} connections from {source} are open, which is the limit for one address"
+                )
+            }
+            CloseReason::Tls(failure) => failure.fmt(f),
+            CloseReason::OtherIdentity { certified, claimed } => {
+                write!(f, "certificate {certified} is for {}", certified.may)?;
+                if let Some(uri) = &certified.unreadable {
+                    write!(f, " ({uri:?} names no switch id)")?;
+                }
+                write!(f, ", the switch claims to be {claimed}")
+            }
             CloseReason::Auxiliary(id) => write!(f, "auxiliary connection {id}; only the main connection is used"),
             CloseReason::AlreadyWaiting => {
                 f.write_str("another connection of the same switch id is already being decided on")
@@ -239,6 +321,11 @@ pub enum Fact {
         address: String,
         /// Why.
         reason: CloseReason,
+    },
+    /// More connections ended before they were announced than are told one by one.
+    RefusedMore {
+        /// How many.
+        times: u64,
     },
     /// The role at a switch changed as asked.
     RoleTaken {

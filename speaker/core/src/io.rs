@@ -7,6 +7,7 @@ use bytes::Bytes;
 use skerry_bus::{BrokerClock, Epoch, Mode, Region, Topic};
 
 use crate::fact::{Counter, Fact};
+use crate::identity::{Identity, TlsFailure};
 use crate::shed::PacketRates;
 use crate::store::{Key, Write};
 
@@ -37,7 +38,7 @@ pub struct Config {
     /// Echo requests that may stay unanswered in a row before the switch counts as gone. Open vSwitch stands still for
     /// seconds while it makes bridges, so this times `echo` must be well above that.
     pub echo_missed_max: u32,
-    /// From the TCP connection to the settled role.
+    /// From the TCP connection to the settled role, TLS included.
     pub handshake_max: Duration,
     /// How long a switch may take for a barrier reply or for a part of a dump.
     pub barrier_max: Duration,
@@ -52,6 +53,8 @@ pub struct Config {
     pub packets: PacketRates,
     /// Bytes of desired states on disk. A state beyond it is not kept.
     pub kept_bytes_max: u64,
+    /// The same for connections from one address, so that no single host can take all the room.
+    pub connections_per_source_max: usize,
 }
 
 impl Config {
@@ -74,6 +77,7 @@ impl Config {
             connections_max: 4096,
             packets: PacketRates::default(),
             kept_bytes_max: 256 * 1024 * 1024,
+            connections_per_source_max: 2048,
         }
     }
 }
@@ -101,6 +105,22 @@ pub enum Input {
         peer: SocketAddr,
         /// Where it came to.
         local: SocketAddr,
+        /// TLS comes first: [`Input::Secured`] or [`Input::NotSecured`] follows, and nothing is written until then.
+        tls: bool,
+    },
+    /// The TLS handshake of a connection is over.
+    Secured {
+        /// The connection.
+        conn: ConnId,
+        /// Who it is.
+        identity: Identity,
+    },
+    /// The TLS handshake of a connection failed. The machine closes the connection.
+    NotSecured {
+        /// The connection.
+        conn: ConnId,
+        /// Why.
+        failure: TlsFailure,
     },
     /// Bytes of a connection, cut anywhere. `now` of this input is when they were read: latencies are counted from it.
     Received {

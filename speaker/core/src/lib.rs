@@ -13,6 +13,7 @@
 //! offsets     what may be committed                              job        commands under way and their answers
 //! intake      frames out of reads                               shed       packets that are dropped unseen
 //! keep        what of desired states is on disk                  store      names and values on disk (pure)
+//! identity    which switch a certificate may be                  sources    connections by address, refusals told
 //! ```
 
 mod apply;
@@ -23,6 +24,7 @@ mod convert;
 mod discovery;
 mod dump;
 pub mod fact;
+pub mod identity;
 mod intake;
 pub mod io;
 mod job;
@@ -37,6 +39,7 @@ pub mod plan;
 pub mod publish;
 pub mod role;
 pub mod shed;
+mod sources;
 pub mod speaker;
 pub mod store;
 mod timers;
@@ -44,6 +47,7 @@ mod wire;
 
 pub use bucket::Rate;
 pub use fact::{CloseReason, Counter, Fact};
+pub use identity::{CertificateTable, Certified, Fingerprint, Identity, TlsFailure, TlsFault};
 pub use io::{Config, ConnId, Input, Output};
 pub use plan::{Plan, Step, plan};
 pub use shed::PacketRates;

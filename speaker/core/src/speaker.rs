@@ -26,6 +26,7 @@ use crate::links::Links;
 use crate::offsets::Offsets;
 use crate::publish::{Owed, Publisher};
 use crate::role::RoleKeeper;
+use crate::sources::{Sources, Telling};
 use crate::timers::Timers;
 
 /// One speaker. See the crate's head for the parts it is made of.
@@ -58,8 +59,8 @@ pub struct Speaker {
     owner_epochs: BTreeMap<i32, u64>,
     /// Snapshots that were written because they were asked for, newest last, each with the partitions that asked so far.
     snapshots: VecDeque<(CorrelationId, BTreeSet<i32>)>,
-    /// Refusals told since the beginning of the current second.
-    refusals: (Instant, u32),
+    sources: Sources,
+    refusals: Telling,
     was_up: bool,
     keeper: Keeper,
     /// The disk could not be written, and has not come back.
@@ -119,7 +120,8 @@ impl Speaker {
             announced: 0,
             owner_epochs: BTreeMap::new(),
             snapshots: VecDeque::new(),
-            refusals: (now, 0),
+            sources: Sources::default(),
+            refusals: Telling::new(now),
             was_up: false,
             keeper: Keeper::new(config.epoch, config.kept_bytes_max, now),
             store_given_up: false,
@@ -131,7 +133,9 @@ impl Speaker {
     /// Something happened.
     pub fn handle_input(&mut self, now: Instant, input: Input) {
         match input {
-            Input::Accepted { conn, peer, local } => self.accepted(now, conn, peer, local),
+            Input::Accepted { conn, peer, local, tls } => self.accepted(now, conn, (peer, local), tls),
+            Input::Secured { conn, identity } => self.secured(conn, identity),
+            Input::NotSecured { conn, failure } => self.close(now, conn, CloseReason::Tls(failure), true),
             Input::Received { conn, bytes } => self.received(now, conn, bytes),
             Input::Closed { conn, reason } => self.close(now, conn, CloseReason::ByPeer(reason), false),
             Input::Command {

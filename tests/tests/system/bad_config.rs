@@ -53,6 +53,10 @@ network_key = "short"
 address = "everywhere:6653"
 plaintext = "yes"
 
+[tls]
+certificate_file = "/no/such/certificate"
+client_ca_file = "/dev/null"
+
 [kafka]
 bootstrap = "broker"
 partitions = 0
@@ -103,12 +107,15 @@ fn wrong_fields() -> Result<()> {
         (3, "network_key", "64 hex digits"),
         (6, "listen[0].address", "is not IP:PORT"),
         (7, "listen[0].plaintext", "invalid type: string \"yes\""),
-        (10, "kafka.bootstrap", "is not HOST:PORT"),
-        (11, "kafka.partitions", "0 is not in 1 to"),
-        (14, "intervals.hartbeat_ms", "unknown field"),
-        (15, "intervals.discovery_ms", "0 is not in"),
-        (18, "metrics.listen", "is not loopback"),
-        (20, "logs", "unknown field"),
+        (10, "tls.certificate_file", "/no/such/certificate: No such file"),
+        (9, "tls.key_file", "must be set where a listener takes TLS"),
+        (11, "tls.client_ca_file", "/dev/null: no PEM certificate is in it"),
+        (14, "kafka.bootstrap", "is not HOST:PORT"),
+        (15, "kafka.partitions", "0 is not in 1 to"),
+        (18, "intervals.hartbeat_ms", "unknown field"),
+        (19, "intervals.discovery_ms", "0 is not in"),
+        (22, "metrics.listen", "is not loopback"),
+        (24, "logs", "unknown field"),
     ];
     let router: &[(u32, &str, &str)] = &[
         (1, "regions[1]", "\"West\""),

@@ -1,7 +1,7 @@
 //! Connections of the composed machine: coming, being challenged, being announced, leaving, and what their role says.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use skerry_bus::topic::partition_of;
 use skerry_bus::{PortRef, RegionEventBody, Role, SwitchId, Term};
@@ -10,19 +10,25 @@ use super::probes::CONTROLLER;
 use super::{Challenge, Speaker, Switch};
 use crate::connection::{Connection, Event, read_port};
 use crate::fact::{CloseReason, Counter, Fact};
+use crate::identity::Identity;
 use crate::io::{ConnId, Output};
 use crate::lane::{self, Lane};
 use crate::role::{self, RoleKeeper};
 
-/// Refusals told per second. Somebody who knocks faster is counted, not told one by one.
-const REFUSALS_MAX: u32 = 20;
-
 impl Speaker {
-    pub(super) fn accepted(&mut self, now: Instant, conn: ConnId, peer: SocketAddr, local: SocketAddr) {
+    pub(super) fn accepted(&mut self, now: Instant, conn: ConnId, (peer, local): (SocketAddr, SocketAddr), tls: bool) {
         self.count(Counter::Connections);
-        let max = self.config.connections_max;
-        if self.connections.len() >= max {
-            let reason = CloseReason::Full(max);
+        let (max, max_of_one) = (self.config.connections_max, self.config.connections_per_source_max);
+        let source = peer.ip();
+        let refusal = if self.connections.len() >= max {
+            Some(CloseReason::Full(max))
+        } else if self.sources.of(source) >= max_of_one {
+            let max = max_of_one;
+            Some(CloseReason::SourceFull { source, max })
+        } else {
+            None
+        };
+        if let Some(reason) = refusal {
             self.outputs.push_back(Output::Close {
                 conn,
                 reason: reason.to_string(),
@@ -30,8 +36,16 @@ impl Speaker {
             self.refused(now, conn, None, peer, reason);
             return;
         }
-        let connection = Connection::new(&self.config, now, peer, local);
+        self.sources.add(source);
+        let connection = Connection::new(&self.config, now, peer, local, tls);
         self.connections.insert(conn, connection);
+        self.flush(conn);
+    }
+
+    pub(super) fn secured(&mut self, conn: ConnId, identity: Identity) {
+        if let Some(connection) = self.connections.get_mut(&conn) {
+            connection.secured(identity);
+        }
         self.flush(conn);
     }
 
@@ -49,8 +63,14 @@ impl Speaker {
         }
     }
 
-    /// A connection says which switch it is. A living one of the same id is challenged, not obeyed.
+    /// A connection says which switch it is. Its certificate must allow that; a living one of the same id is challenged,
+    /// not obeyed.
     fn identified(&mut self, now: Instant, conn: ConnId, switch: SwitchId) {
+        let claim = self.connections.get(&conn).map(|c| c.identity.claim(switch));
+        if let Some(Err(reason)) = claim {
+            self.close(now, conn, reason, true);
+            return;
+        }
         let living = self.owners.get(&switch).copied().filter(|living| *living != conn);
         let Some(living) = living else {
             self.owners.insert(switch, conn);
@@ -150,6 +170,7 @@ impl Speaker {
         };
         self.count_packets(connection.take_tally());
         self.connection_timers.set(conn, None);
+        self.sources.remove(connection.peer.ip());
         if ours {
             self.outputs.push_back(Output::Close {
                 conn,
@@ -206,43 +227,32 @@ impl Speaker {
 
     /// A connection ended before it was announced.
     fn refused(&mut self, now: Instant, conn: ConnId, switch: Option<SwitchId>, peer: SocketAddr, reason: CloseReason) {
-        let counter = match &reason {
-            CloseReason::ByPeer(_) | CloseReason::Stopping | CloseReason::Replaced | CloseReason::EchoUnanswered(_) => {
-                None
-            }
-            CloseReason::Full(_) => Some(Counter::RefusedFull),
-            CloseReason::Malformed(_) => Some(Counter::RefusedMalformed),
-            CloseReason::Incompatible(_) | CloseReason::RefusedByPeer(_) => Some(Counter::RefusedVersion),
-            CloseReason::HandshakeLate(_) => Some(Counter::RefusedHandshake),
-            CloseReason::HandshakeError { .. } => Some(Counter::RefusedRole),
-            CloseReason::Duplicate { .. } | CloseReason::Auxiliary(_) | CloseReason::AlreadyWaiting => {
-                Some(Counter::RefusedDuplicate)
-            }
-        };
+        let counter = Counter::of_refusal(&reason);
+        let word = self.refusals.next(now);
+        if word.untold > 0 {
+            self.fact(Fact::RefusedMore { times: word.untold });
+        }
         let address = peer.to_string();
         // Who left by himself was not refused.
         if let Some(counter) = counter {
             self.count(counter);
-            self.tell_refused(now, switch, &address, &reason);
+            if word.told {
+                self.tell_refused(now, switch, &address, &reason);
+            } else {
+                self.count(Counter::EventDropped);
+            }
         }
-        self.fact(Fact::Refused {
-            switch,
-            conn,
-            address,
-            reason,
-        });
+        if word.told {
+            self.fact(Fact::Refused {
+                switch,
+                conn,
+                address,
+                reason,
+            });
+        }
     }
 
     fn tell_refused(&mut self, now: Instant, switch: Option<SwitchId>, address: &str, reason: &CloseReason) {
-        let (since, told) = &mut self.refusals;
-        if now.saturating_duration_since(*since) >= Duration::from_secs(1) {
-            (*since, *told) = (now, 0);
-        }
-        *told = told.saturating_add(1);
-        if *told > REFUSALS_MAX {
-            self.count(Counter::EventDropped);
-            return;
-        }
         let key = switch.map_or_else(|| address.to_owned(), |s| s.to_string());
         let body = RegionEventBody::SwitchRefused {
             switch,

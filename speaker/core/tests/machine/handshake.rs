@@ -323,7 +323,16 @@ fn knocking_fast_does_not_fill_the_bus() {
         .facts
         .iter()
         .filter(|f| matches!(f, Fact::Refused { .. }));
-    assert_eq!(logged.count(), 100);
+    assert_eq!(logged.count(), 20);
+    // What was not told one by one is told as a number with the next one.
+    world.run(SECOND);
+    let conn = world.accept(0);
+    world.bytes(0, conn, hello(1, None));
+    let more = world.speakers[0].facts.iter().find_map(|f| match f {
+        Fact::RefusedMore { times } => Some(*times),
+        _ => None,
+    });
+    assert_eq!((refusals(&world, 0).len(), more), (21, Some(80)));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod chaos;
 mod disk;
 mod flood;
 mod handshake;
+mod identity;
 mod lanes;
 mod links;
 mod model;

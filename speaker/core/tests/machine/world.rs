@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use skerry_bus::*;
-use skerry_speaker_core::{Config, ConnId, Counter, Fact, Input, Output, Speaker};
+use skerry_speaker_core::{Config, ConnId, Counter, Fact, Identity, Input, Output, Speaker};
 
 use super::disk::Disk;
 use super::model::{Effect, Model};
@@ -142,14 +142,21 @@ impl World {
 
     /// Accept a connection without a switch behind it.
     pub fn accept(&mut self, speaker: usize) -> u64 {
+        let host = self.next_conn % 250;
+        self.accept_from(speaker, host, false)
+    }
+
+    /// The same from this host, perhaps with TLS to come.
+    pub fn accept_from(&mut self, speaker: usize, host: u64, tls: bool) -> u64 {
         let conn = self.next_conn;
         self.next_conn += 1;
         let input = Input::Accepted {
             conn: ConnId(conn),
-            peer: format!("10.0.0.{}:{}", conn % 250, 40_000 + conn)
+            peer: format!("10.0.0.{host}:{}", 40_000 + conn % 20_000)
                 .parse()
                 .expect("an address"),
             local: "10.0.0.254:6653".parse().expect("an address"),
+            tls,
         };
         self.input(speaker, input);
         conn
@@ -168,6 +175,20 @@ impl World {
     pub fn connect(&mut self, dpid: u64, speaker: usize) -> u64 {
         let conn = self.accept(speaker);
         self.conns.insert(conn, (dpid, speaker));
+        let hello = self.model(dpid).connect(conn);
+        self.bytes(speaker, conn, hello);
+        conn
+    }
+
+    /// Connect a switch to a speaker over TLS, as the holder of a certificate.
+    pub fn connect_as(&mut self, dpid: u64, speaker: usize, identity: Identity) -> u64 {
+        let conn = self.accept_from(speaker, 1, true);
+        self.conns.insert(conn, (dpid, speaker));
+        let secured = Input::Secured {
+            conn: ConnId(conn),
+            identity,
+        };
+        self.input(speaker, secured);
         let hello = self.model(dpid).connect(conn);
         self.bytes(speaker, conn, hello);
         conn
