@@ -72,6 +72,14 @@ pub enum CommandBody {
         /// The switch.
         switch: SwitchId,
     },
+    /// Compare what the switch holds with what it shall hold, and tell what would be done. Nothing is changed.
+    Plan {
+        /// The switch.
+        switch: SwitchId,
+        /// Set by the router: what the switch shall hold.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wanted: Option<Wanted>,
+    },
     /// Tell the state of one switch again, whole.
     SwitchSnapshot {
         /// The switch.
@@ -82,6 +90,15 @@ pub enum CommandBody {
         /// Names the snapshot in its begin and end.
         snapshot: CorrelationId,
     },
+}
+
+/// The desired state of a switch, whole, as it stands in a question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// Its generation.
+    pub generation: Generation,
+    /// All objects.
+    pub objects: Objects,
 }
 
 /// How a `desired` command states what it wants.
@@ -115,6 +132,7 @@ impl CommandBody {
             | CommandBody::Activate { switch, .. }
             | CommandBody::Deactivate { switch, .. }
             | CommandBody::Dump { switch }
+            | CommandBody::Plan { switch, .. }
             | CommandBody::SwitchSnapshot { switch } => Some(*switch),
             CommandBody::RegionSnapshot { .. } => None,
         }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{CorrelationId, Epoch, PortRef, Region, Seq, SwitchId, Term};
 use crate::reply::{CommandResult, SwitchDump};
+use crate::results::SwitchPlan;
 use crate::switch::{PortState, SwitchState};
 
 /// A message of a region. `seq` is gapless per epoch and partition, so a gap is seen at once.
@@ -148,6 +149,13 @@ pub enum RegionEventBody {
         /// What it holds.
         dump: SwitchDump,
     },
+    /// What would be done to make a switch what it shall be.
+    SwitchPlan {
+        /// The switch.
+        switch: SwitchId,
+        /// What would be done.
+        plan: SwitchPlan,
+    },
 }
 
 impl RegionEventBody {
@@ -164,7 +172,8 @@ impl RegionEventBody {
             | B::LostRole { switch, .. }
             | B::PortChanged { switch, .. }
             | B::LinkDigest { switch, .. }
-            | B::SwitchDump { switch, .. } => Some(*switch),
+            | B::SwitchDump { switch, .. }
+            | B::SwitchPlan { switch, .. } => Some(*switch),
             B::SwitchRefused { switch, .. } => *switch,
             B::LinkSeen { to, .. } | B::LinkSilent { to, .. } => Some(to.switch),
             B::CommandResult { result } => result.switch,

@@ -18,12 +18,13 @@ pub mod objects;
 pub mod presence;
 pub mod recording;
 pub mod reply;
+pub mod results;
 pub mod service;
 pub mod switch;
 pub mod time;
 pub mod topic;
 
-pub use command::{Command, CommandBody, DesiredChange};
+pub use command::{Command, CommandBody, DesiredChange, Wanted};
 pub use event::{RegionEvent, RegionEventBody};
 pub use ids::{
     Cookie, CorrelationId, Endpoint, Epoch, FlowId, Generation, IdError, LinkId, PointId, PortNo, PortRef, Region, Seq,
@@ -33,8 +34,11 @@ pub use latency::{Latency, LatencyBody, LatencySource};
 pub use message::{Decoded, decode, encode};
 pub use objects::{Action, Bucket, Group, GroupKind, Masked, Match, Meter, MeterUnit, Objects, OutPort, Rule, RuleKey};
 pub use presence::{Availability, Mode, PresenceRecord, RegionPresence, Role};
-pub use reply::{Cause, CommandResult, Outcome, Reply, ReplyBody};
+pub use reply::{Cause, CommandResult, Outcome, Reply, ReplyBody, SwitchDump};
+pub use results::{
+    Change, Fate, ObjectName, ObjectResult, ObjectResults, PlannedStage, PlannedStep, Sending, StepReason, SwitchPlan,
+};
 pub use service::{VirtualEvent, VirtualEventBody};
-pub use switch::{PortState, SwitchState};
+pub use switch::{PortState, SwitchFeatures, SwitchState};
 pub use time::BrokerClock;
 pub use topic::Topic;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{CorrelationId, Generation, SwitchId, Term};
 use crate::objects::Objects;
+use crate::results::{ObjectResults, SwitchPlan};
 
 /// How a command ended (design section 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -13,13 +14,13 @@ use crate::objects::Objects;
 pub enum Outcome {
     /// The barrier reply came, in the same connection, and no error with our xids.
     Applied,
-    /// Nothing was sent to the switch.
+    /// Nothing was changed: nothing that changes the switch was sent, or all of it in a bundle that the switch did not do.
     Rejected,
     /// Nothing was sent and the deadline is past.
     Expired,
     /// Nothing was sent because a newer generation for the same switch was read first.
     Superseded,
-    /// Something was sent and success is not certain.
+    /// Something was sent and may have been done, and success is not certain.
     Failed,
 }
 
@@ -139,6 +140,9 @@ pub struct CommandResult {
     /// Messages written to the switch for it.
     #[serde(default)]
     pub messages: u32,
+    /// What became of the objects, for a `desired` of which something was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects: Option<ObjectResults>,
 }
 
 /// A message on `skerry.v1.replies`.
@@ -154,6 +158,7 @@ pub struct Reply {
 /// What is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant)] // nearly all are the large one, and each lives for one step
 pub enum ReplyBody {
     /// One switch's answer.
     SwitchResult {
@@ -163,6 +168,9 @@ pub enum ReplyBody {
         /// What was read, for `dump`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         dump: Option<SwitchDump>,
+        /// What would be done, for `plan`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        plan: Option<SwitchPlan>,
     },
     /// All switches or regions have answered.
     Done {

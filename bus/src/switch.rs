@@ -51,6 +51,18 @@ pub struct SwitchState {
     /// Round trip of the control channel in nanoseconds; none until measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control_rtt_ns: Option<u64>,
+    /// What was found out about what it can do.
+    #[serde(default)]
+    pub features: SwitchFeatures,
+}
+
+/// What a switch can do, as far as it was found out by trying.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SwitchFeatures {
+    /// Whether it takes bundles; none: it was not tried, which only a region that is MASTER may do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bundles: Option<bool>,
 }
 
 /// What a switch says of itself (OFPMP_DESC).

@@ -10,7 +10,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use skerry_bus::objects::{Mac, ObjectKeys};
 use skerry_bus::presence::RecordedRegion;
-use skerry_bus::reply::SwitchDump;
 use skerry_bus::service::{ActionKind, ActionRequest, DeadLetter, FlowStatus, LinkStatus};
 use skerry_bus::switch::SwitchDescription;
 use skerry_bus::*;
@@ -125,6 +124,7 @@ fn state() -> SwitchState {
             speed_kbps: 10_000_000,
         }],
         control_rtt_ns: Some(250_000),
+        features: SwitchFeatures { bundles: Some(true) },
     }
 }
 
@@ -230,6 +230,23 @@ fn commands() {
             },
         ),
         ("command-dump", CommandBody::Dump { switch: S1 }),
+        (
+            "command-plan",
+            CommandBody::Plan {
+                switch: S1,
+                wanted: None,
+            },
+        ),
+        (
+            "command-plan-wanted",
+            CommandBody::Plan {
+                switch: S1,
+                wanted: Some(Wanted {
+                    generation: Generation(5),
+                    objects: objects(),
+                }),
+            },
+        ),
         ("command-switch-snapshot", CommandBody::SwitchSnapshot { switch: S1 }),
         (
             "command-region-snapshot",
@@ -239,6 +256,71 @@ fn commands() {
         ),
     ] {
         check(name, &command(body));
+    }
+}
+
+fn rule_name() -> ObjectName {
+    ObjectName::Rule(objects().keys().rules[0].clone())
+}
+
+fn results() -> ObjectResults {
+    let result = |object, change, fate| ObjectResult { object, change, fate };
+    let cause = Cause::SwitchError {
+        error_type: 1,
+        error_code: 10,
+        name: "OFPET_BAD_REQUEST/OFPBRC_IS_SLAVE".into(),
+        object: String::new(),
+    };
+    ObjectResults {
+        applied: 9,
+        failed: 1,
+        unconfirmed: 2,
+        not_tried: 1,
+        not_applied: vec![
+            result(ObjectName::Group { id: 2 }, Change::Modify, Fate::Failed { cause }),
+            result(rule_name(), Change::Add, Fate::Unconfirmed),
+            result(
+                ObjectName::StrangeRule {
+                    table: 3,
+                    priority: 7,
+                    cookie: Cookie(0x4000_0000_0000_0001),
+                },
+                Change::Delete,
+                Fate::Unconfirmed,
+            ),
+            result(ObjectName::Meter { id: 40 }, Change::Delete, Fate::NotTried),
+        ],
+    }
+}
+
+fn plan() -> SwitchPlan {
+    let step = |change, object, reason| PlannedStep { change, object, reason };
+    SwitchPlan {
+        stages: vec![
+            PlannedStage {
+                name: "groups".into(),
+                steps: vec![step(Change::Modify, ObjectName::Group { id: 2 }, StepReason::Differs)],
+                count: 1,
+            },
+            PlannedStage {
+                name: "rules".into(),
+                steps: vec![step(Change::Add, rule_name(), StepReason::Missing)],
+                count: 1_500,
+            },
+            PlannedStage {
+                name: "meters that go".into(),
+                steps: vec![step(
+                    Change::Delete,
+                    ObjectName::Meter { id: 40 },
+                    StepReason::NotWanted,
+                )],
+                count: 1,
+            },
+        ],
+        sending: Sending::Stages,
+        steps: 1_502,
+        generation: Some(Generation(5)),
+        foreign: vec!["group 5000".into()],
     }
 }
 
@@ -256,6 +338,7 @@ fn region_events() {
         }),
         generation: Some(Generation(4)),
         messages: 12,
+        objects: Some(results()),
     };
     let applied = CommandResult {
         switch: Some(S1),
@@ -263,6 +346,10 @@ fn region_events() {
         cause: None,
         generation: Some(Generation(5)),
         messages: 3,
+        objects: Some(ObjectResults {
+            applied: 3,
+            ..ObjectResults::default()
+        }),
     };
     let port_state = PortState {
         port: PortNo(1),
@@ -357,6 +444,13 @@ fn region_events() {
                 missed: 3,
             },
         ),
+        (
+            "event-switch-plan",
+            B::SwitchPlan {
+                switch: S1,
+                plan: plan(),
+            },
+        ),
         ("event-command-failed", B::CommandResult { result }),
         ("event-command-applied", B::CommandResult { result: applied }),
         (
@@ -421,12 +515,17 @@ fn every_cause_of_a_refusal() {
             cause: Some(cause),
             generation: None,
             messages: 0,
+            objects: None,
         };
         check(
             &format!("reply-{name}"),
             &Reply {
                 correlation_id: id("c-1"),
-                body: ReplyBody::SwitchResult { result, dump: None },
+                body: ReplyBody::SwitchResult {
+                    result,
+                    dump: None,
+                    plan: None,
+                },
             },
         );
     }
@@ -440,6 +539,7 @@ fn replies_and_what_services_read() {
         cause: None,
         generation: None,
         messages: 4,
+        objects: None,
     };
     let reply = |body| Reply {
         correlation_id: id("c-1"),
@@ -450,6 +550,23 @@ fn replies_and_what_services_read() {
         &reply(ReplyBody::SwitchResult {
             result,
             dump: Some(dump()),
+            plan: None,
+        }),
+    );
+    let result = CommandResult {
+        switch: Some(S1),
+        outcome: Outcome::Applied,
+        cause: None,
+        generation: None,
+        messages: 0,
+        objects: None,
+    };
+    check(
+        "reply-plan",
+        &reply(ReplyBody::SwitchResult {
+            result,
+            dump: None,
+            plan: Some(plan()),
         }),
     );
     check(

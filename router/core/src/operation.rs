@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use skerry_bus::api::OperationState;
 use skerry_bus::objects::Objects;
 use skerry_bus::reply::Cause;
-use skerry_bus::{Generation, SwitchId};
+use skerry_bus::{Generation, ObjectResults, SwitchId};
 
 /// A step of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,6 +123,8 @@ pub enum Input {
         generation: Generation,
         /// Why.
         cause: Cause,
+        /// What became of the objects, if some were sent.
+        objects: Option<ObjectResults>,
         /// Whether our change was taken back.
         withdrawn: bool,
     },
@@ -253,11 +255,16 @@ impl Operation {
             Input::ApplyFailed {
                 switch,
                 cause,
+                objects,
                 withdrawn,
                 ..
             } => {
                 if withdrawn && self.waits_for(switch) {
-                    self.not_applied(now, format!("switch {switch}: {cause}"));
+                    let why = match objects {
+                        Some(objects) => format!("switch {switch}: {cause} ({objects})"),
+                        None => format!("switch {switch}: {cause}"),
+                    };
+                    self.not_applied(now, why);
                 }
             }
             Input::Cancel { reason } => match (&self.state, &self.way) {

@@ -78,6 +78,7 @@ impl Bench {
             switch,
             generation,
             cause,
+            objects: None,
             withdrawn,
         };
         self.operation.handle_input(self.now, input);
@@ -147,6 +148,7 @@ fn a_failure_that_is_tried_again_changes_nothing() {
         switch: S1,
         generation,
         cause,
+        objects: None,
         withdrawn: false,
     };
     bench.operation.handle_input(bench.now, input);

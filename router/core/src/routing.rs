@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use skerry_bus::objects::{ObjectKeys, Objects};
-use skerry_bus::reply::{Cause, CommandResult, Outcome, ReplyBody, SwitchDump};
+use skerry_bus::reply::{Cause, CommandResult, Outcome, ReplyBody};
 use skerry_bus::{
     BrokerClock, Command, CommandBody, CorrelationId, Region, RegionEvent, RegionEventBody, Reply, SwitchId, Term,
 };
@@ -128,6 +128,8 @@ enum Waits {
     Edit { switch: SwitchId },
     /// What a switch holds.
     Dump { switch: SwitchId, region: Region },
+    /// What would be done to make a switch what it shall be.
+    Plan { switch: SwitchId, region: Region },
     /// A switch's state, told again.
     Snapshot { switch: SwitchId, region: Region },
     /// The end of every region's snapshot.
@@ -140,14 +142,14 @@ enum Waits {
 
 /// The machine. Every command ends, once:
 ///
-/// | input | edit | dump | snapshot of a switch | region-wide |
+/// | input | edit | dump, plan | snapshot of a switch | region-wide |
 /// | --- | --- | --- | --- | --- |
 /// | the command, no region active | rejected, unknown switch | same | same | done, none applied |
 /// | the command, deadline past | expired | expired | expired | done, none applied |
 /// | the edit ended | as it ended | – | – | – |
-/// | the dump came | – | applied, with it | – | – |
+/// | the dump or plan came | – | applied, with it | – | – |
 /// | the switch's state came | – | – | applied | – |
-/// | result `applied` | – | waits for the dump | applied | counts; done with the last |
+/// | result `applied` | – | waits for what was read | applied | counts; done with the last |
 /// | any other result | – | as told | as told | counts; done with the last |
 /// | the region is lost | – (tables send again) | failed, region lost | same | counts; done with the last |
 /// | another region is active | – | failed, region lost | same | – |
@@ -219,10 +221,9 @@ impl Routing {
             Input::Edited { correlation_id, result } => {
                 let waits = self.pending.get(&correlation_id).map(|p| &p.waits);
                 match waits {
-                    Some(Waits::Edit { .. }) => {
-                        self.answer(correlation_id, ReplyBody::SwitchResult { result, dump: None })
-                    }
-                    Some(Waits::Dump { .. } | Waits::Snapshot { .. } | Waits::Regions { .. }) | None => {
+                    Some(Waits::Edit { .. }) => self.answer(correlation_id, ended(result)),
+                    Some(Waits::Dump { .. } | Waits::Plan { .. } | Waits::Snapshot { .. } | Waits::Regions { .. })
+                    | None => {
                         self.outputs.push_back(Output::Dropped { correlation_id });
                     }
                 }
@@ -263,8 +264,13 @@ impl Routing {
             CommandBody::Desired { .. } => return only_router("desired"),
             CommandBody::Activate { .. } => return only_router("activate"),
             CommandBody::Deactivate { .. } => return only_router("deactivate"),
+            CommandBody::Plan { wanted: Some(_), .. } => {
+                let detail = "wanted: only the router says what a switch shall hold".to_owned();
+                return Err((Outcome::Rejected, Cause::Malformed { detail }));
+            }
             CommandBody::Apply { .. }
             | CommandBody::Dump { .. }
+            | CommandBody::Plan { wanted: None, .. }
             | CommandBody::SwitchSnapshot { .. }
             | CommandBody::RegionSnapshot { .. } => {}
         }
@@ -296,6 +302,13 @@ impl Routing {
             }
             CommandBody::Dump { .. } => (
                 Waits::Dump {
+                    switch,
+                    region: region.clone(),
+                },
+                until,
+            ),
+            CommandBody::Plan { .. } => (
+                Waits::Plan {
                     switch,
                     region: region.clone(),
                 },
@@ -381,23 +394,41 @@ impl Routing {
                 self.region_answered(&id, &event.region, result.outcome == Outcome::Applied);
             }
             (Waits::Dump { switch, region }, B::SwitchDump { switch: of, dump }) if asked(*switch, region, of) => {
-                self.answer(id, applied(of, Some(dump)));
+                let mut body = applied(of);
+                if let ReplyBody::SwitchResult { dump: place, .. } = &mut body {
+                    *place = Some(dump);
+                }
+                self.answer(id, body);
+            }
+            (Waits::Plan { switch, region }, B::SwitchPlan { switch: of, plan }) if asked(*switch, region, of) => {
+                let mut body = applied(of);
+                if let ReplyBody::SwitchResult { plan: place, .. } = &mut body {
+                    *place = Some(plan);
+                }
+                self.answer(id, body);
             }
             (Waits::Snapshot { switch, region }, B::SwitchChanged { state })
                 if asked(*switch, region, state.switch) =>
             {
-                self.answer(id, applied(state.switch, None));
+                self.answer(id, applied(state.switch));
             }
             (Waits::Snapshot { region, .. }, B::CommandResult { result }) if *region == event.region => {
-                self.answer(id, ReplyBody::SwitchResult { result, dump: None });
+                self.answer(id, ended(result));
             }
-            (Waits::Dump { region, .. }, B::CommandResult { result })
+            (Waits::Dump { region, .. } | Waits::Plan { region, .. }, B::CommandResult { result })
                 if *region == event.region && result.outcome != Outcome::Applied =>
             {
-                self.answer(id, ReplyBody::SwitchResult { result, dump: None });
+                self.answer(id, ended(result));
             }
-            // An applied dump waits for what was read; anything else is part of no answer.
-            (Waits::Dump { .. } | Waits::Snapshot { .. } | Waits::Edit { .. } | Waits::Regions { .. }, _) => {}
+            // An applied question waits for what was read; anything else is part of no answer.
+            (
+                Waits::Dump { .. }
+                | Waits::Plan { .. }
+                | Waits::Snapshot { .. }
+                | Waits::Edit { .. }
+                | Waits::Regions { .. },
+                _,
+            ) => {}
         }
     }
 
@@ -416,7 +447,7 @@ impl Routing {
                 }
                 self.end_if_all_answered(id.clone());
             }
-            Waits::Edit { .. } | Waits::Dump { .. } | Waits::Snapshot { .. } => {}
+            Waits::Edit { .. } | Waits::Dump { .. } | Waits::Plan { .. } | Waits::Snapshot { .. } => {}
         }
     }
 
@@ -443,9 +474,9 @@ impl Routing {
             .pending
             .iter()
             .filter_map(|(id, pending)| match &pending.waits {
-                Waits::Dump { switch, region } | Waits::Snapshot { switch, region } => {
-                    left(*switch, region).then(|| (id.clone(), *switch))
-                }
+                Waits::Dump { switch, region }
+                | Waits::Plan { switch, region }
+                | Waits::Snapshot { switch, region } => left(*switch, region).then(|| (id.clone(), *switch)),
                 Waits::Edit { .. } | Waits::Regions { .. } => None,
             })
             .collect();
@@ -479,7 +510,10 @@ impl Routing {
         };
         self.due.set(id.clone(), None);
         // What was read is read again when it is asked for again: it may be another by then, and large.
-        let large = matches!(body, ReplyBody::SwitchResult { dump: Some(_), .. });
+        let large = matches!(
+            body,
+            ReplyBody::SwitchResult { dump: Some(_), .. } | ReplyBody::SwitchResult { plan: Some(_), .. }
+        );
         if !large
             && self
                 .answered
@@ -508,9 +542,10 @@ impl Routing {
             let Some(pending) = self.pending.get(&id) else { continue };
             debug_assert!(pending.until <= now);
             let body = match &pending.waits {
-                Waits::Edit { switch } | Waits::Dump { switch, .. } | Waits::Snapshot { switch, .. } => {
-                    not_applied(Some(*switch), Outcome::Failed, Cause::Deadline)
-                }
+                Waits::Edit { switch }
+                | Waits::Dump { switch, .. }
+                | Waits::Plan { switch, .. }
+                | Waits::Snapshot { switch, .. } => not_applied(Some(*switch), Outcome::Failed, Cause::Deadline),
                 Waits::Regions {
                     open,
                     applied,
@@ -535,30 +570,34 @@ impl Routing {
     }
 }
 
-fn applied(switch: SwitchId, dump: Option<SwitchDump>) -> ReplyBody {
+fn ended(result: CommandResult) -> ReplyBody {
     ReplyBody::SwitchResult {
-        result: CommandResult {
-            switch: Some(switch),
-            outcome: Outcome::Applied,
-            cause: None,
-            generation: None,
-            messages: 0,
-        },
-        dump,
+        result,
+        dump: None,
+        plan: None,
     }
 }
 
+fn applied(switch: SwitchId) -> ReplyBody {
+    ended(CommandResult {
+        switch: Some(switch),
+        outcome: Outcome::Applied,
+        cause: None,
+        generation: None,
+        messages: 0,
+        objects: None,
+    })
+}
+
 fn not_applied(switch: Option<SwitchId>, outcome: Outcome, cause: Cause) -> ReplyBody {
-    ReplyBody::SwitchResult {
-        result: CommandResult {
-            switch,
-            outcome,
-            cause: Some(cause),
-            generation: None,
-            messages: 0,
-        },
-        dump: None,
-    }
+    ended(CommandResult {
+        switch,
+        outcome,
+        cause: Some(cause),
+        generation: None,
+        messages: 0,
+        objects: None,
+    })
 }
 
 #[cfg(test)]

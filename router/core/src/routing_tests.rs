@@ -1,4 +1,4 @@
-use skerry_bus::{Epoch, Seq};
+use skerry_bus::{Epoch, Generation, Sending, Seq, SwitchDump, SwitchPlan, Wanted};
 
 use super::*;
 
@@ -74,6 +74,7 @@ impl Rig {
             cause: None,
             generation: None,
             messages: 0,
+            objects: None,
         };
         self.event(id, name, RegionEventBody::CommandResult { result });
     }
@@ -83,6 +84,16 @@ impl Rig {
             dump: SwitchDump::default(),
         };
         self.event(id, name, body);
+    }
+    fn planned(&mut self, id: &str, name: &str) {
+        let plan = SwitchPlan {
+            stages: Vec::new(),
+            sending: Sending::Stages,
+            steps: 0,
+            generation: None,
+            foreign: Vec::new(),
+        };
+        self.event(id, name, RegionEventBody::SwitchPlan { switch: S1, plan });
     }
     fn timeout(&mut self, ms: u64) {
         self.routing.handle_timeout(self.t0 + Duration::from_millis(ms));
@@ -99,12 +110,13 @@ impl Rig {
                 Output::Reply { requester, reply } => {
                     assert_eq!(requester, "me");
                     match reply.body {
-                        ReplyBody::SwitchResult { result, dump } => format!(
-                            "{} {:?}{}{}",
+                        ReplyBody::SwitchResult { result, dump, plan } => format!(
+                            "{} {:?}{}{}{}",
                             reply.correlation_id,
                             result.outcome,
                             result.cause.map(|c| format!(" {c}")).unwrap_or_default(),
                             dump.map(|_| " dump").unwrap_or_default(),
+                            plan.map(|_| " plan").unwrap_or_default(),
                         ),
                         ReplyBody::Done { applied, not_applied } => {
                             format!("{} done {applied}/{not_applied}", reply.correlation_id)
@@ -118,6 +130,13 @@ impl Rig {
 
 fn dump() -> CommandBody {
     CommandBody::Dump { switch: S1 }
+}
+
+fn plan() -> CommandBody {
+    CommandBody::Plan {
+        switch: S1,
+        wanted: None,
+    }
 }
 
 fn snapshot() -> CommandBody {
@@ -145,13 +164,14 @@ const NOTHING: [&str; 0] = [];
 fn every_pair_of_state_and_input() {
     type Give = (&'static str, fn(&mut Rig));
     type Kind = (&'static str, fn() -> CommandBody);
-    let kinds: [Kind; 4] = [
+    let kinds: [Kind; 5] = [
         ("edit", apply),
         ("dump", dump),
+        ("plan", plan),
         ("snapshot", snapshot),
         ("region-wide", everything),
     ];
-    let inputs: [Give; 11] = [
+    let inputs: [Give; 12] = [
         ("the same again", |r| r.ask("c", dump(), 5_000)),
         ("result applied", |r| r.result("c", "east", Outcome::Applied)),
         ("result failed", |r| r.result("c", "east", Outcome::Failed)),
@@ -159,9 +179,10 @@ fn every_pair_of_state_and_input() {
             r.result("c", "north", Outcome::Failed)
         }),
         ("the dump", |r| r.dumped("c", "east")),
+        ("the plan", |r| r.planned("c", "east")),
         ("a dump of another region", |r| r.dumped("c", "west")),
         ("the edit ended", |r| {
-            let ReplyBody::SwitchResult { result, .. } = applied(S1, None) else {
+            let ReplyBody::SwitchResult { result, .. } = applied(S1) else {
                 return;
             };
             r.give(Input::Edited {
@@ -176,14 +197,29 @@ fn every_pair_of_state_and_input() {
     ];
     let lost = "c Failed the region was lost while the command was under way";
     let late = "c Failed the deadline passed";
-    let expected: [[&str; 11]; 4] = [
-        ["", "", "", "", "", "", "c Applied", "", "", "", late],
+    let expected: [[&str; 12]; 5] = [
+        ["", "", "", "", "", "", "", "c Applied", "", "", "", late],
         [
             "",
             "",
             "c Failed",
             "",
             "c Applied dump",
+            "",
+            "",
+            "dropped c",
+            lost,
+            lost,
+            lost,
+            late,
+        ],
+        [
+            "",
+            "",
+            "c Failed",
+            "",
+            "",
+            "c Applied plan",
             "",
             "dropped c",
             lost,
@@ -198,13 +234,14 @@ fn every_pair_of_state_and_input() {
             "",
             "",
             "",
+            "",
             "dropped c",
             lost,
             lost,
             lost,
             late,
         ],
-        ["", "", "", "", "", "", "dropped c", "", "", "", "c done 0/3"],
+        ["", "", "", "", "", "", "", "dropped c", "", "", "", "c done 0/3"],
     ];
     for (k, (kind, body)) in kinds.iter().enumerate() {
         for (n, (input, give)) in inputs.iter().enumerate() {
@@ -229,6 +266,11 @@ fn what_cannot_be_routed_is_answered_at_once() {
         },
         5_000,
     );
+    let wanted = Some(Wanted {
+        generation: Generation(1),
+        objects: Objects::new(),
+    });
+    rig.ask("wanted", CommandBody::Plan { switch: S1, wanted }, 5_000);
     rig.active(None);
     for (id, body) in [("a", apply()), ("b", dump()), ("c", snapshot())] {
         rig.ask(id, body, 5_000);
@@ -239,6 +281,7 @@ fn what_cannot_be_routed_is_answered_at_once() {
         [
             "late Expired the deadline passed".to_owned(),
             "role Rejected malformed: kind: only the router sends activate".to_owned(),
+            "wanted Rejected malformed: wanted: only the router says what a switch shall hold".to_owned(),
             format!("a {unknown}"),
             format!("b {unknown}"),
             format!("c {unknown}"),

@@ -94,6 +94,7 @@ fn an_operation_always_ends_once_and_also_after_restarts() {
                         switch,
                         generation,
                         cause: Cause::NoBarrier,
+                        objects: None,
                         withdrawn: random.below(2) == 0,
                     },
                 ),
@@ -203,6 +204,7 @@ impl Bench {
             switch: SwitchId(1),
             generation: Generation(self.generation),
             cause: Cause::NoBarrier,
+            objects: None,
             withdrawn,
         });
     }

@@ -150,10 +150,15 @@ mod tests {
             cause: None,
             generation: None,
             messages: 0,
+            objects: None,
         };
         Reply {
             correlation_id: id.parse().expect("a correlation id"),
-            body: ReplyBody::SwitchResult { result, dump: None },
+            body: ReplyBody::SwitchResult {
+                result,
+                dump: None,
+                plan: None,
+            },
         }
     }
 

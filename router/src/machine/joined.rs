@@ -5,7 +5,8 @@ use std::time::Instant;
 use skerry_bus::api::RefusedView;
 use skerry_bus::service::{ActionRequest, LinkStatus};
 use skerry_bus::{
-    Availability, CommandBody, Region, RegionEvent, RegionEventBody, SwitchId, Term, Topic, VirtualEventBody, encode,
+    Availability, CommandBody, Region, RegionEvent, RegionEventBody, SwitchId, Term, Topic, VirtualEventBody, Wanted,
+    encode,
 };
 use skerry_monitor as monitor;
 use skerry_router_core::liveness::Status;
@@ -285,7 +286,15 @@ impl Router {
 
     pub(super) fn on_routing(&mut self, now: Instant, output: routing::Output) {
         match output {
-            routing::Output::Send { region, command } => self.send_command(&region, *command),
+            routing::Output::Send { region, mut command } => {
+                if let CommandBody::Plan { switch, wanted } = &mut command.body {
+                    *wanted = Some(Wanted {
+                        generation: self.tables.generations(*switch).0,
+                        objects: self.tables.wanted(*switch),
+                    });
+                }
+                self.send_command(&region, *command);
+            }
             routing::Output::Edit {
                 correlation_id,
                 switch,
@@ -345,17 +354,22 @@ impl Router {
                 switch,
                 generation,
                 cause,
+                objects,
                 withdrawn,
                 ..
             } => {
-                let text = format!("generation {generation} was not applied: {cause}");
+                let mut text = format!("generation {generation} was not applied: {cause}");
+                if let Some(objects) = &objects {
+                    text.push_str(&format!(" ({objects})"));
+                }
                 self.fact(true, format!("{switch}: {text}"));
                 self.apply_errors.insert(switch, text);
                 if withdrawn.iter().any(|owner| owner == SERVICE) {
                     // Without these the switch's links are not seen: tried again with the next network sync.
                     self.unserved.insert(switch);
                 }
-                self.flows.apply_failed(now, switch, generation, &cause, &withdrawn);
+                self.flows
+                    .apply_failed(now, switch, generation, &cause, objects.as_ref(), &withdrawn);
             }
             T::Edited { correlation_id, result } => {
                 self.routing

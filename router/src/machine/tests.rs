@@ -183,6 +183,7 @@ impl Bench {
                 })
                 .to_vec(),
             control_rtt_ns: None,
+            features: Default::default(),
         }
     }
 
@@ -307,6 +308,7 @@ impl Bench {
                 cause,
                 generation,
                 messages: 1,
+                objects: None,
             },
         };
         match command.body {

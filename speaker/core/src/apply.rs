@@ -9,11 +9,11 @@
 //! waits for us to hear of a barrier. A stage begins only when the one before is confirmed. It knows nothing of roles,
 //! deadlines of commands or what waits behind it: that is the lane's.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use ofproto::{Body, ErrorMsg};
-use skerry_bus::Cause;
+use skerry_bus::{Cause, Fate, ObjectResult, ObjectResults};
 
 use crate::convert;
 use crate::plan::{Plan, Step};
@@ -47,6 +47,8 @@ pub(crate) struct End {
     pub(crate) unchanged: bool,
     /// Messages that were written, barriers not counted.
     pub(crate) messages: u32,
+    /// What became of each object.
+    pub(crate) objects: ObjectResults,
 }
 
 /// A plan on its way.
@@ -63,6 +65,8 @@ pub(crate) struct Apply {
     messages: u32,
     /// The first thing that went wrong: nothing more is written.
     trouble: Option<Cause>,
+    /// Steps that went wrong, and why.
+    failed: BTreeMap<usize, Cause>,
     barrier_max: Duration,
 }
 
@@ -83,6 +87,7 @@ impl Apply {
             heard: false,
             messages: 0,
             trouble: None,
+            failed: BTreeMap::new(),
             barrier_max,
         }
     }
@@ -122,7 +127,9 @@ impl Apply {
         for step in &self.steps[first..end] {
             if let Err(error) = wire.send(convert::message(step)) {
                 let detail = format!("{}: {error}", step.object());
-                self.trouble = Some(Cause::Malformed { detail });
+                let cause = Cause::Malformed { detail };
+                self.failed.insert(self.written, cause.clone());
+                self.trouble = Some(cause);
                 break;
             }
             self.written += 1;
@@ -157,20 +164,21 @@ impl Apply {
         for at in 0..self.windows.len() {
             let window = &self.windows[at];
             let nth = xid.wrapping_sub(window.first_xid) as usize;
-            let object = if nth < window.len {
-                self.steps[window.first + nth].object()
+            let cause = if nth < window.len {
+                let step = window.first + nth;
+                let cause = switch_error(error, &self.steps[step].object().to_string());
+                self.failed.insert(step, cause.clone());
+                cause
             } else if xid == window.barrier {
-                "barrier".to_owned()
-            } else {
-                continue;
-            };
-            if xid == window.barrier {
                 // No reply to it will come.
                 self.windows.truncate(at);
                 self.heard = true;
-            }
+                switch_error(error, "barrier")
+            } else {
+                continue;
+            };
             // The first error says why; later ones usually follow from it.
-            self.trouble.get_or_insert_with(|| switch_error(error, &object));
+            self.trouble.get_or_insert(cause);
             return true;
         }
         false
@@ -183,11 +191,53 @@ impl Apply {
 
     /// What became of it. `stopped`: why it is ended before it is over.
     pub(crate) fn end(self, stopped: Option<Cause>) -> End {
+        let objects = self.results();
         End {
+            objects,
             // What the switch said is the better reason.
             cause: self.trouble.or(stopped),
             unchanged: self.messages == 0,
             messages: self.messages,
         }
     }
+
+    /// What became of each step so far.
+    fn results(&self) -> ObjectResults {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let failed_until = |end: usize| self.failed.range(..end).count();
+        let confirmed = self.confirmed - failed_until(self.confirmed);
+        let unconfirmed = self.written - confirmed - failed_until(self.written);
+        let result = |at: usize, fate| {
+            let step = &self.steps[at];
+            ObjectResult {
+                object: step.object(),
+                change: step.change(),
+                fate,
+            }
+        };
+        let failed = self.failed.iter().map(|(at, cause)| {
+            let cause = without_object(cause.clone());
+            result(*at, Fate::Failed { cause })
+        });
+        let others = (self.confirmed..self.steps.len()).filter(|at| !self.failed.contains_key(at));
+        let others = others.map(|at| match at < self.written {
+            true => result(at, Fate::Unconfirmed),
+            false => result(at, Fate::NotTried),
+        });
+        ObjectResults {
+            applied: count(confirmed),
+            failed: count(self.failed.len()),
+            unconfirmed: count(unconfirmed),
+            not_tried: count(self.steps.len() - confirmed - unconfirmed - self.failed.len()),
+            not_applied: failed.chain(others).take(ObjectResults::LISTED_MAX).collect(),
+        }
+    }
+}
+
+/// The cause as it stands beside its object, which it need not name again.
+fn without_object(mut cause: Cause) -> Cause {
+    if let Cause::SwitchError { object, .. } = &mut cause {
+        object.clear();
+    }
+    cause
 }

@@ -5,7 +5,7 @@ use ofproto::{
     MultipartReplyBody, MultipartRequest, MultipartRequestBody, Reassembly, ReassemblyLimits,
 };
 
-use crate::known::Known;
+use crate::known::{Known, Ours};
 use crate::wire::Wire;
 
 /// What one dump may take: some 200,000 rules. A switch that tells more is not dumped.
@@ -18,6 +18,7 @@ const LIMITS: ReassemblyLimits = ReassemblyLimits {
 /// A dump under way.
 #[derive(Debug)]
 pub(crate) struct Dump {
+    ours: Ours,
     flows_xid: u32,
     groups_xid: u32,
     meters_xid: u32,
@@ -44,9 +45,10 @@ pub(crate) enum Progress {
 
 impl Dump {
     /// Ask for everything.
-    pub(crate) fn start(wire: &mut Wire) -> Self {
+    pub(crate) fn start(ours: Ours, wire: &mut Wire) -> Self {
         let mut ask = |body| wire.send_short(Body::MultipartRequest(MultipartRequest::new(body)));
         Dump {
+            ours,
             flows_xid: ask(MultipartRequestBody::Flow(FlowStatsRequest::all())),
             groups_xid: ask(MultipartRequestBody::GroupDesc),
             meters_xid: ask(MultipartRequestBody::MeterConfig(MeterRequest {
@@ -97,7 +99,9 @@ impl Dump {
 
     fn progress(&mut self) -> Progress {
         match (&self.flows, &self.groups, &self.meters) {
-            (Some(flows), Some(groups), Some(meters)) => Progress::Whole(Box::new(Known::read(flows, groups, meters))),
+            (Some(flows), Some(groups), Some(meters)) => {
+                Progress::Whole(Box::new(Known::read(self.ours, flows, groups, meters)))
+            }
             _ => Progress::More,
         }
     }

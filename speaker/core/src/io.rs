@@ -8,6 +8,7 @@ use skerry_bus::{BrokerClock, Epoch, Mode, Region, Topic};
 
 use crate::fact::{Counter, Fact};
 use crate::identity::{Identity, TlsFailure};
+use crate::known::Ours;
 use crate::shed::PacketRates;
 use crate::store::{Key, Write};
 
@@ -47,6 +48,8 @@ pub struct Config {
     pub challenge: Duration,
     /// Interval of the packets that measure the control channel's own round trip.
     pub control_rtt: Duration,
+    /// Which groups and meters are ours, the same in the whole network.
+    pub ours: Ours,
     /// Connections at a time, those still in handshake included. One more is closed at once.
     pub connections_max: usize,
     /// How many packets of one switch are looked at.
@@ -74,6 +77,7 @@ impl Config {
             barrier_max: Duration::from_secs(30),
             challenge: Duration::from_secs(2),
             control_rtt: Duration::from_secs(1),
+            ours: Ours::default(),
             connections_max: 4096,
             packets: PacketRates::default(),
             kept_bytes_max: 256 * 1024 * 1024,

@@ -10,26 +10,41 @@ use skerry_bus::{Cookie, Group, Meter, Objects, Rule, RuleKey};
 
 use crate::convert;
 
-/// Groups of this and lower numbers, from 1, are ours.
-pub const GROUP_MAX: u32 = 4_095;
-/// Meters of this and lower numbers, from 1, are ours.
-pub const METER_MAX: u32 = 2_500;
+/// Which numbers are ours, in the whole network (design section 5, "What is ours").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ours {
+    /// Groups of this and lower numbers, from 1.
+    pub group_max: u32,
+    /// Meters of this and lower numbers, from 1.
+    pub meter_max: u32,
+}
+
+impl Default for Ours {
+    fn default() -> Self {
+        Ours {
+            group_max: 4_095,
+            meter_max: 2_500,
+        }
+    }
+}
+
+impl Ours {
+    /// Whether a group of this number is ours.
+    pub fn has_group(self, id: u32) -> bool {
+        (1..=self.group_max).contains(&id)
+    }
+    /// Whether a meter of this number is ours.
+    pub fn has_meter(self, id: u32) -> bool {
+        (1..=self.meter_max).contains(&id)
+    }
+}
+
 /// Lines about foreign objects in one dump; one more line says how many were left out.
 const FOREIGN_LINES_MAX: usize = 1_000;
 
 /// Whether a rule with this cookie is ours: bit 63, 62 or 61, or type 0x008 in bits 52 to 60.
 pub fn is_our_cookie(cookie: Cookie) -> bool {
     cookie.0 >> 61 != 0 || (cookie.0 >> 52) & 0x1ff == 0x008
-}
-
-/// Whether a group of this number is ours.
-pub fn is_our_group(id: u32) -> bool {
-    (1..=GROUP_MAX).contains(&id)
-}
-
-/// Whether a meter of this number is ours.
-pub fn is_our_meter(id: u32) -> bool {
-    (1..=METER_MAX).contains(&id)
 }
 
 /// A rule of ours in a switch.
@@ -118,14 +133,14 @@ impl Known {
     }
 
     /// Sort what a switch told.
-    pub fn read(flows: &[FlowStats], groups: &[GroupDesc], meters: &[MeterConfig]) -> Self {
+    pub fn read(ours: Ours, flows: &[FlowStats], groups: &[GroupDesc], meters: &[MeterConfig]) -> Self {
         let mut known = Known::default();
         for flow in flows {
             known.add_rule(flow);
         }
         for group in groups {
             let id = group.group_id.0;
-            if is_our_group(id) {
+            if ours.has_group(id) {
                 let refers_to = convert::group_refers_to(group);
                 let group = convert::read_group(group);
                 known.groups.insert(id, KnownGroup { refers_to, group });
@@ -135,7 +150,7 @@ impl Known {
         }
         for meter in meters {
             let id = meter.meter_id.0;
-            if is_our_meter(id) {
+            if ours.has_meter(id) {
                 known.meters.insert(id, convert::read_meter(meter));
             } else {
                 known.foreign.push(format!("meter {id}"));
@@ -230,7 +245,8 @@ mod tests {
         ] {
             assert_eq!(is_our_cookie(Cookie(cookie)), ours, "{cookie:#018x}");
         }
-        assert!(!is_our_group(0) && is_our_group(1) && is_our_group(4_095) && !is_our_group(4_096));
-        assert!(!is_our_meter(0) && is_our_meter(2_500) && !is_our_meter(2_501));
+        let ours = Ours::default();
+        assert!(!ours.has_group(0) && ours.has_group(1) && ours.has_group(4_095) && !ours.has_group(4_096));
+        assert!(!ours.has_meter(0) && ours.has_meter(2_500) && !ours.has_meter(2_501));
     }
 }

@@ -15,13 +15,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use ofproto::{ErrorMsg, MultipartReply};
 use skerry_bus::reply::SwitchDump;
-use skerry_bus::{Cause, DesiredChange, Generation, Objects, Outcome, RuleKey, Term};
+use skerry_bus::{
+    Cause, DesiredChange, Generation, ObjectResults, Objects, Outcome, RuleKey, Sending, SwitchPlan, Term, Wanted,
+};
 
 use crate::apply::{Apply, End};
 use crate::dump::{Dump, Progress};
 use crate::job::JobId;
 use crate::keep::Keep;
-use crate::known::Known;
+use crate::known::{Known, Ours};
 use crate::plan;
 use crate::role::{Authority, switch_error};
 use crate::wire::Wire;
@@ -44,6 +46,8 @@ pub(crate) enum Work {
     },
     /// Read what the switch holds.
     Dump,
+    /// Say what would be done to make the switch this.
+    Plan(Wanted),
 }
 
 /// How a command ended, or what else is to be told.
@@ -69,7 +73,9 @@ pub(crate) struct Ended {
     pub(crate) cause: Option<Cause>,
     pub(crate) generation: Option<Generation>,
     pub(crate) messages: u32,
+    pub(crate) objects: Option<ObjectResults>,
     pub(crate) dump: Option<SwitchDump>,
+    pub(crate) plan: Option<SwitchPlan>,
 }
 
 #[derive(Debug)]
@@ -101,19 +107,29 @@ struct Applying {
     apply: Apply,
 }
 
+/// What a dump is for.
+#[derive(Debug)]
+enum Then {
+    /// It is the answer itself.
+    Tell,
+    /// The answer is what would be done to make this of it.
+    Plan(Wanted),
+    /// This is applied.
+    Apply(Aim),
+}
+
 #[derive(Debug)]
 struct Dumping {
     job: JobId,
     expires: Option<Instant>,
-    /// Apply this afterwards; none: the dump itself is the answer.
-    then: Option<Then>,
+    then: Then,
     dump: Dump,
     until: Instant,
 }
 
-/// What a dump is made for.
+/// What a switch is to be made, whole.
 #[derive(Debug)]
-struct Then {
+struct Aim {
     term: Term,
     generation: Generation,
     wanted: Objects,
@@ -135,17 +151,26 @@ pub(crate) struct Lane {
     held: Option<Held>,
     /// The newest generation read under the newest term.
     newest: Option<(Term, Generation)>,
-    barrier_max: Duration,
+    settings: Settings,
+}
+
+/// What a lane is told once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    /// How long a switch may take for a barrier reply or for a part of a dump.
+    pub(crate) barrier_max: Duration,
+    /// Which objects are ours.
+    pub(crate) ours: Ours,
 }
 
 impl Lane {
-    pub(crate) fn new(barrier_max: Duration) -> Self {
+    pub(crate) fn new(settings: Settings) -> Self {
         Lane {
             queue: VecDeque::new(),
             state: State::Idle,
             held: None,
             newest: None,
-            barrier_max,
+            settings,
         }
     }
 
@@ -161,7 +186,9 @@ impl Lane {
             cause,
             generation: self.generation(),
             messages,
+            objects: None,
             dump: None,
+            plan: None,
         }))
     }
 
@@ -206,9 +233,9 @@ impl Lane {
         self.queue = kept;
         let mut jobs: Vec<JobId> = gone.into_iter().map(|w| w.job).collect();
         if let State::Dumping(d) = &self.state
-            && let Some(then) = &d.then
-            && then.term == term
-            && then.generation < newer
+            && let Then::Apply(aim) = &d.then
+            && aim.term == term
+            && aim.generation < newer
         {
             jobs.insert(0, d.job);
             self.state = State::Idle;
@@ -260,7 +287,7 @@ impl Lane {
             return false;
         };
         let held_term = match (&front.work, authority) {
-            (Work::Dump, _) => None,
+            (Work::Dump | Work::Plan(_), _) => None,
             // Never before the reply to the role request.
             (Work::Desired { .. }, Authority::Settling) => return false,
             (Work::Desired { .. }, Authority::Master(term)) => Some(term),
@@ -269,17 +296,9 @@ impl Lane {
         let Some(Waiting { job, expires, work }) = self.queue.pop_front() else {
             return false;
         };
-        let until = now + self.barrier_max;
         match work {
-            Work::Dump => {
-                self.state = State::Dumping(Box::new(Dumping {
-                    job,
-                    expires,
-                    then: None,
-                    dump: Dump::start(wire),
-                    until,
-                }));
-            }
+            Work::Dump => self.dump(now, job, expires, Then::Tell, wire),
+            Work::Plan(wanted) => self.dump(now, job, expires, Then::Plan(wanted), wire),
             Work::Desired { term, .. } if held_term != Some(term) => {
                 let cause = Cause::NoRole { held: held_term };
                 events.push(self.ended(job, Outcome::Rejected, Some(cause), 0));
@@ -290,22 +309,17 @@ impl Lane {
                 change: DesiredChange::Snapshot { objects: wanted },
                 payload,
             } => {
-                if let Err(cause) = plan::validate(&wanted) {
+                if let Err(cause) = plan::validate(self.settings.ours, &wanted) {
                     events.push(self.ended(job, Outcome::Rejected, Some(cause), 0));
                     return true;
                 }
-                self.state = State::Dumping(Box::new(Dumping {
-                    job,
-                    expires,
-                    then: Some(Then {
-                        term,
-                        generation,
-                        wanted,
-                        payload,
-                    }),
-                    dump: Dump::start(wire),
-                    until,
-                }));
+                let aim = Aim {
+                    term,
+                    generation,
+                    wanted,
+                    payload,
+                };
+                self.dump(now, job, expires, Then::Apply(aim), wire);
             }
             Work::Desired {
                 term,
@@ -341,13 +355,23 @@ impl Lane {
         true
     }
 
+    fn dump(&mut self, now: Instant, job: JobId, expires: Option<Instant>, then: Then, wire: &mut Wire) {
+        self.state = State::Dumping(Box::new(Dumping {
+            job,
+            expires,
+            then,
+            dump: Dump::start(self.settings.ours, wire),
+            until: now + self.settings.barrier_max,
+        }));
+    }
+
     /// Plan it, have it put on disk, and only then begin.
     fn apply(&mut self, keep: Keep, expires: Option<Instant>, known: Known, wanted: Objects, events: &mut Vec<Event>) {
         let Keep {
             job, term, generation, ..
         } = keep;
         self.state = State::Idle;
-        match plan::plan(&known, &wanted) {
+        match plan::plan(self.settings.ours, &known, &wanted) {
             Err(cause) => events.push(self.ended(job, Outcome::Rejected, Some(cause), 0)),
             Ok(plan) => {
                 events.push(Event::Planned {
@@ -363,7 +387,7 @@ impl Lane {
                     wanted,
                     foreign_keys: known.foreign_keys,
                     keeping: !keep.payload.is_empty(),
-                    apply: Apply::new(plan, self.barrier_max),
+                    apply: Apply::new(plan, self.settings.barrier_max),
                 }));
                 if !keep.payload.is_empty() {
                     events.push(Event::Keep(keep));
@@ -436,7 +460,7 @@ impl Lane {
 
     /// A multipart reply came. Gives whether it was ours.
     pub(crate) fn reply(&mut self, now: Instant, xid: u32, reply: MultipartReply, len: usize) -> (bool, Vec<Event>) {
-        let until = now + self.barrier_max;
+        let until = now + self.settings.barrier_max;
         let State::Dumping(d) = &mut self.state else {
             return (false, Vec::new());
         };
@@ -457,24 +481,37 @@ impl Lane {
                     return (true, events);
                 };
                 let Dumping { job, expires, then, .. } = *d;
+                let mut ended = Ended {
+                    job,
+                    outcome: Outcome::Applied,
+                    cause: None,
+                    generation: self.generation(),
+                    messages: 0,
+                    objects: None,
+                    dump: None,
+                    plan: None,
+                };
                 match then {
-                    None => events.push(Event::Ended(Box::new(Ended {
-                        job,
-                        outcome: Outcome::Applied,
-                        cause: None,
-                        generation: self.generation(),
-                        messages: 0,
-                        dump: Some(known.to_dump()),
-                    }))),
-                    Some(then) => {
+                    Then::Tell => {
+                        ended.dump = Some(known.to_dump());
+                        events.push(Event::Ended(Box::new(ended)));
+                    }
+                    Then::Plan(wanted) => {
+                        match self.told_plan(&known, wanted) {
+                            Ok(plan) => ended.plan = Some(plan),
+                            Err(cause) => (ended.outcome, ended.cause) = (Outcome::Rejected, Some(cause)),
+                        }
+                        events.push(Event::Ended(Box::new(ended)));
+                    }
+                    Then::Apply(aim) => {
                         let keep = Keep {
                             job,
-                            term: then.term,
-                            generation: then.generation,
+                            term: aim.term,
+                            generation: aim.generation,
                             base: None,
-                            payload: then.payload,
+                            payload: aim.payload,
                         };
-                        self.apply(keep, expires, *known, then.wanted, &mut events);
+                        self.apply(keep, expires, *known, aim.wanted, &mut events);
                     }
                 }
             }
@@ -482,6 +519,18 @@ impl Lane {
             Progress::Refused(detail) => events.extend(self.no_dump(Cause::Malformed { detail })),
         }
         (true, events)
+    }
+
+    /// What would be done, and how.
+    fn told_plan(&self, known: &Known, wanted: Wanted) -> Result<SwitchPlan, Cause> {
+        let plan = plan::plan(self.settings.ours, known, &wanted.objects)?;
+        Ok(SwitchPlan {
+            stages: plan.to_told(),
+            sending: Sending::Stages,
+            steps: u32::try_from(plan.len()).unwrap_or(u32::MAX),
+            generation: Some(wanted.generation),
+            foreign: known.foreign.clone(),
+        })
     }
 
     /// The dump cannot be had; nothing was changed.
@@ -523,6 +572,7 @@ impl Lane {
             cause,
             unchanged,
             messages,
+            objects,
         } = a.apply.end(cause);
         let outcome = match (&cause, unchanged) {
             (None, _) => {
@@ -540,7 +590,16 @@ impl Lane {
                 Outcome::Failed
             }
         };
-        Some(self.ended(a.job, outcome, cause, messages))
+        Some(Event::Ended(Box::new(Ended {
+            job: a.job,
+            outcome,
+            cause,
+            generation: self.generation(),
+            messages,
+            objects: Some(objects),
+            dump: None,
+            plan: None,
+        })))
     }
 
     /// The role under this term is gone, or is being given up: nothing of it is written any more. Commands of a newer term,
@@ -548,7 +607,7 @@ impl Lane {
     pub(crate) fn lose_role(&mut self, lost: Term) -> Vec<Event> {
         let cause = || Cause::NoRole { held: None };
         let mut events: Vec<Event> = self.stop(Some(cause())).into_iter().collect();
-        if matches!(&self.state, State::Dumping(d) if d.then.as_ref().is_some_and(|then| then.term <= lost)) {
+        if matches!(&self.state, State::Dumping(d) if matches!(&d.then, Then::Apply(aim) if aim.term <= lost)) {
             events.extend(self.no_dump(cause()));
         }
         self.held = None;

@@ -49,6 +49,7 @@ pub use bucket::Rate;
 pub use fact::{CloseReason, Counter, Fact};
 pub use identity::{CertificateTable, Certified, Fingerprint, Identity, TlsFailure, TlsFault};
 pub use io::{Config, ConnId, Input, Output};
+pub use known::Ours;
 pub use plan::{Plan, Step, plan};
 pub use shed::PacketRates;
 pub use speaker::Speaker;

@@ -7,9 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
-use skerry_bus::{Action, Cause, Cookie, Group, Meter, Objects, Rule, RuleKey};
+use skerry_bus::{
+    Action, Cause, Change, Cookie, Group, Meter, ObjectName, Objects, PlannedStage, PlannedStep, Rule, RuleKey,
+    SwitchPlan,
+};
 
-use crate::known::{Known, StrangeRule, is_our_cookie, is_our_group, is_our_meter};
+pub use skerry_bus::StepReason as Reason;
+
+use crate::known::{Known, Ours, StrangeRule, is_our_cookie};
 
 /// Tables of an OpenFlow 1.3 switch; 255 means all of them and cannot be written to.
 const TABLE_MAX: u8 = 254;
@@ -40,17 +45,6 @@ pub enum Step {
     DeleteGroup(u32),
     /// Take away a meter that nothing names any more.
     DeleteMeter(u32),
-}
-
-/// Why a step is in a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// It shall be there and is not.
-    Missing,
-    /// It is there and is not as it shall be.
-    Differs,
-    /// It is there, is ours, and shall not be.
-    NotWanted,
 }
 
 /// Steps whose order among themselves does not matter. The next stage begins when the switch has confirmed this one.
@@ -88,6 +82,25 @@ impl Plan {
         let _ = write!(cut, "{self}");
         cut.text
     }
+    /// The plan in the contract's terms, its first steps one by one.
+    pub fn to_told(&self) -> Vec<PlannedStage> {
+        let mut left = SwitchPlan::LISTED_MAX;
+        let told = |stage: &Stage| {
+            let steps = stage.steps.iter().take(left).map(|(step, reason)| PlannedStep {
+                change: step.change(),
+                object: step.object(),
+                reason: *reason,
+            });
+            let steps: Vec<_> = steps.collect();
+            left -= steps.len();
+            PlannedStage {
+                name: stage.name.to_owned(),
+                steps,
+                count: u32::try_from(stage.steps.len()).unwrap_or(u32::MAX),
+            }
+        };
+        self.stages.iter().map(told).collect()
+    }
     fn stage(&mut self, name: &'static str, steps: Vec<(Step, Reason)>) {
         if !steps.is_empty() {
             self.stages.push(Stage { name, steps });
@@ -115,40 +128,39 @@ impl fmt::Write for Cut {
 }
 
 impl Step {
-    /// The object it is about, for errors.
-    pub fn object(&self) -> String {
+    /// The object it is about.
+    pub fn object(&self) -> ObjectName {
         match self {
             Step::AddMeter(Meter { id, .. }) | Step::ModifyMeter(Meter { id, .. }) | Step::DeleteMeter(id) => {
-                format!("meter {id}")
+                ObjectName::Meter { id: *id }
             }
             Step::AddGroup(Group { id, .. }) | Step::ModifyGroup(Group { id, .. }) | Step::DeleteGroup(id) => {
-                format!("group {id}")
+                ObjectName::Group { id: *id }
             }
-            Step::AddRule(rule) => rule.key.to_string(),
-            Step::DeleteRule { key, .. } => key.to_string(),
-            Step::DeleteStrange(rule) => format!("rule of table {}, priority {}", rule.table, rule.priority),
+            Step::AddRule(Rule { key, .. }) | Step::DeleteRule { key, .. } => ObjectName::Rule(key.clone()),
+            Step::DeleteStrange(rule) => ObjectName::StrangeRule {
+                table: rule.table,
+                priority: rule.priority,
+                cookie: rule.cookie,
+            },
+        }
+    }
+
+    /// What is done with it.
+    pub fn change(&self) -> Change {
+        match self {
+            Step::AddMeter(_) | Step::AddGroup(_) | Step::AddRule(_) => Change::Add,
+            Step::ModifyMeter(_) | Step::ModifyGroup(_) => Change::Modify,
+            Step::DeleteRule { .. } | Step::DeleteStrange(_) | Step::DeleteGroup(_) | Step::DeleteMeter(_) => {
+                Change::Delete
+            }
         }
     }
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verb = match self {
-            Step::AddMeter(_) | Step::AddGroup(_) | Step::AddRule(_) => "add",
-            Step::ModifyMeter(_) | Step::ModifyGroup(_) => "modify",
-            Step::DeleteRule { .. } | Step::DeleteStrange(_) | Step::DeleteGroup(_) | Step::DeleteMeter(_) => "delete",
-        };
-        write!(f, "{verb} {}", self.object())
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Reason::Missing => "it is missing",
-            Reason::Differs => "it is not as wanted",
-            Reason::NotWanted => "it is not wanted",
-        })
+        write!(f, "{} {}", self.change(), self.object())
     }
 }
 
@@ -171,15 +183,15 @@ impl fmt::Display for Plan {
 ///
 /// # Errors
 /// `Malformed`, naming the object: a number or cookie that is not ours, something named that is not wanted, groups in a circle.
-pub fn validate(wanted: &Objects) -> Result<(), Cause> {
+pub fn validate(ours: Ours, wanted: &Objects) -> Result<(), Cause> {
     let wrong = |detail: String| Err(Cause::Malformed { detail });
     for id in wanted.meters.keys() {
-        if !is_our_meter(*id) {
+        if !ours.has_meter(*id) {
             return wrong(format!("meter {id} is not in our range"));
         }
     }
     for (id, group) in &wanted.groups {
-        if !is_our_group(*id) {
+        if !ours.has_group(*id) {
             return wrong(format!("group {id} is not in our range"));
         }
         if let Some(missing) = group.refers_to().find(|other| !wanted.groups.contains_key(other)) {
@@ -219,8 +231,8 @@ pub fn validate(wanted: &Objects) -> Result<(), Cause> {
 ///
 /// # Errors
 /// `Malformed` as [`validate`] says; `Foreign` when a rule is wanted where a foreign one stands.
-pub fn plan(known: &Known, wanted: &Objects) -> Result<Plan, Cause> {
-    validate(wanted)?;
+pub fn plan(ours: Ours, known: &Known, wanted: &Objects) -> Result<Plan, Cause> {
+    validate(ours, wanted)?;
     if let Some(key) = wanted.rules.keys().find(|key| known.foreign_keys.contains(key)) {
         return Err(Cause::Foreign {
             object: key.to_string(),

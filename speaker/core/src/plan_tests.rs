@@ -170,7 +170,7 @@ proptest! {
     #[test]
     fn a_plan_makes_what_is_wanted_of_anything(there in objects(), wanted in objects()) {
         let mut switch = Model { objects: there, strange: Vec::new() };
-        let plan = plan(&switch.known(), &wanted).expect("these objects can stand");
+        let plan = plan(Ours::default(), &switch.known(), &wanted).expect("these objects can stand");
         for stage in &plan.stages {
             prop_assert!(!stage.steps.is_empty());
             for (step, reason) in &stage.steps {
@@ -179,14 +179,14 @@ proptest! {
             }
         }
         prop_assert_eq!(without_wishes(switch.objects.clone()), without_wishes(wanted.clone()));
-        prop_assert!(super::plan(&switch.known(), &wanted).expect("still possible").is_empty());
+        prop_assert!(super::plan(Ours::default(), &switch.known(), &wanted).expect("still possible").is_empty());
     }
 
     /// The order inside a stage does not matter.
     #[test]
     fn steps_of_a_stage_can_be_done_in_reverse(there in objects(), wanted in objects()) {
         let mut switch = Model { objects: there, strange: Vec::new() };
-        let plan = plan(&switch.known(), &wanted).expect("these objects can stand");
+        let plan = plan(Ours::default(), &switch.known(), &wanted).expect("these objects can stand");
         for stage in &plan.stages {
             for (step, _) in stage.steps.iter().rev() {
                 let done = switch.do_step(step);
@@ -205,7 +205,7 @@ fn a_plan_is_printed_with_a_reason_for_each_step() {
     let mut wanted = Objects::new();
     wanted.put_meter(meter(7, 2));
     wanted.put_group(group(5, &[]));
-    let text = plan(&Known::of(&there, BTreeSet::new()), &wanted)
+    let text = plan(Ours::default(), &Known::of(&there, BTreeSet::new()), &wanted)
         .expect("possible")
         .to_string();
     assert_eq!(
@@ -251,7 +251,7 @@ fn what_the_contract_cannot_express_is_replaced_or_removed_if_it_is_ours() {
     known.strange.push(strange.clone());
     let mut wanted = Objects::new();
     wanted.put_rule(rule(key(0, 1, 1), 1 << 63));
-    let plan = plan(&known, &wanted).expect("possible");
+    let plan = plan(Ours::default(), &known, &wanted).expect("possible");
     let steps: Vec<&Step> = plan
         .stages
         .iter()
@@ -277,7 +277,7 @@ fn a_foreign_rule_is_never_replaced() {
     let mut wanted = Objects::new();
     wanted.put_rule(rule(key(0, 1, 1), 1 << 63));
     assert_eq!(
-        plan(&known, &wanted),
+        plan(Ours::default(), &known, &wanted),
         Err(Cause::Foreign {
             object: "rule of table 0, priority 1, in_port=1".into()
         })
@@ -289,7 +289,7 @@ fn what_cannot_stand_is_refused_with_its_name() {
     let with = |change: &dyn Fn(&mut Objects)| {
         let mut o = Objects::new();
         change(&mut o);
-        match plan(&Known::default(), &o) {
+        match plan(Ours::default(), &Known::default(), &o) {
             Err(Cause::Malformed { detail }) => detail,
             other => panic!("{other:?}"),
         }

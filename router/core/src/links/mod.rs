@@ -275,7 +275,8 @@ impl Links {
             | B::SwitchRefused { .. }
             | B::LostRole { .. }
             | B::CommandResult { .. }
-            | B::SwitchDump { .. } => {}
+            | B::SwitchDump { .. }
+            | B::SwitchPlan { .. } => {}
         }
     }
 

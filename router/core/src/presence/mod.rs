@@ -345,7 +345,8 @@ impl PresenceMachine {
             | B::LinkDigest { .. }
             | B::LinkSilent { .. }
             | B::CommandResult { .. }
-            | B::SwitchDump { .. } => Ok(()),
+            | B::SwitchDump { .. }
+            | B::SwitchPlan { .. } => Ok(()),
         }
     }
 

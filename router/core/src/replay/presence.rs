@@ -523,6 +523,7 @@ impl Speaker {
                 description: Default::default(),
                 ports: Vec::new(),
                 control_rtt_ns: None,
+                features: Default::default(),
             },
         }
     }

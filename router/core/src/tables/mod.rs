@@ -14,7 +14,8 @@ use crate::due::Due;
 use skerry_bus::objects::{ObjectKeys, Objects};
 use skerry_bus::reply::{Cause, CommandResult};
 use skerry_bus::{
-    BrokerClock, Command, CorrelationId, Generation, Region, RegionEvent, RegionEventBody, SwitchId, Term,
+    BrokerClock, Command, CorrelationId, Generation, ObjectResults, Region, RegionEvent, RegionEventBody, SwitchId,
+    Term,
 };
 use table::{Table, World};
 
@@ -152,6 +153,8 @@ pub enum Output {
         generation: Generation,
         /// Why.
         cause: Cause,
+        /// What became of the objects, if some were sent.
+        objects: Option<ObjectResults>,
         /// Whether it is certain that nothing of it was done.
         certain: bool,
         /// Owners whose last changes were taken back because of it, so that they do not block the others.

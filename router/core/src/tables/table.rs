@@ -25,7 +25,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use skerry_bus::reply::{Cause, CommandResult, Outcome};
-use skerry_bus::{BrokerClock, Command, CommandBody, CorrelationId, DesiredChange, Generation, Region, SwitchId, Term};
+use skerry_bus::{
+    BrokerClock, Command, CommandBody, CorrelationId, DesiredChange, Generation, ObjectResults, Region, SwitchId, Term,
+};
 
 use super::object::{Key, flat, keys, object_keys, objects};
 use super::union::{Undo, Union};
@@ -192,6 +194,7 @@ impl Table {
             cause: Some(cause),
             generation: None,
             messages: 0,
+            objects: None,
         };
         let removed = keys(remove);
         let mine = self.union.owner(COMMANDS);
@@ -316,7 +319,8 @@ impl Table {
             }
             (outcome, cause) => {
                 let cause = cause.unwrap_or(Cause::NoBarrier);
-                self.failed(w, generation, cause, outcome);
+                let objects = result.objects.clone();
+                self.failed(w, generation, cause, objects, outcome);
             }
         }
         self.proceed(w);
@@ -340,16 +344,34 @@ impl Table {
                     cause: None,
                     generation: Some(generation),
                     messages,
+                    objects: None,
                 },
             });
         }
     }
 
-    fn failed(&mut self, w: &mut World, generation: Generation, cause: Cause, outcome: Outcome) {
+    fn failed(
+        &mut self,
+        w: &mut World,
+        generation: Generation,
+        cause: Cause,
+        objects: Option<ObjectResults>,
+        outcome: Outcome,
+    ) {
         self.held = None;
         self.failures = self.failures.saturating_add(1);
         let withdrawn = match guilt(&cause) {
-            Some(text) => self.withdraw_guilty(w, generation, text, &cause, outcome),
+            Some(text) => {
+                let result = CommandResult {
+                    switch: Some(self.switch),
+                    outcome,
+                    cause: Some(cause.clone()),
+                    generation: None,
+                    messages: 0,
+                    objects: objects.clone(),
+                };
+                self.withdraw_guilty(w, generation, text, &result)
+            }
             None => Vec::new(),
         };
         if withdrawn.is_empty() {
@@ -362,6 +384,7 @@ impl Table {
             switch: self.switch,
             generation,
             cause,
+            objects,
             certain: outcome != Outcome::Failed,
             withdrawn,
         });
@@ -369,14 +392,7 @@ impl Table {
 
     /// Take back the change that brought the object which `text` names; all of them if it names none. A change whose
     /// generation was not sent yet is innocent.
-    fn withdraw_guilty(
-        &mut self,
-        w: &mut World,
-        sent: Generation,
-        text: &str,
-        cause: &Cause,
-        outcome: Outcome,
-    ) -> Vec<Owner> {
+    fn withdraw_guilty(&mut self, w: &mut World, sent: Generation, text: &str, result: &CommandResult) -> Vec<Owner> {
         let was_sent = |c: &&Change| c.generation <= sent;
         let owners: BTreeSet<Owner> = if text.is_empty() {
             self.changes.iter().filter(was_sent).map(|c| c.owner.clone()).collect()
@@ -392,18 +408,11 @@ impl Table {
                 .into_iter()
                 .collect()
         };
-        let result = CommandResult {
-            switch: Some(self.switch),
-            outcome,
-            cause: Some(cause.clone()),
-            generation: None,
-            messages: 0,
-        };
         for owner in &owners {
             let from = self.changes.iter().position(|c| {
                 c.owner == *owner && (text.is_empty() || c.undo.keys().any(|k| k.mentioned_in(text).is_some()))
             });
-            self.withdraw_from(w, owner, from.unwrap_or(0), &result);
+            self.withdraw_from(w, owner, from.unwrap_or(0), result);
         }
         owners.into_iter().collect()
     }
@@ -446,7 +455,7 @@ impl Table {
             State::Sent { until, generation, .. } if w.now >= *until => {
                 let generation = *generation;
                 self.state = State::Settled;
-                self.failed(w, generation, Cause::NoBarrier, Outcome::Failed);
+                self.failed(w, generation, Cause::NoBarrier, None, Outcome::Failed);
             }
             State::Pausing { until } if w.now >= *until => self.state = State::Settled,
             State::Settled | State::Sent { .. } | State::Pausing { .. } => {}
@@ -467,6 +476,7 @@ impl Table {
                 cause: Some(Cause::NoBarrier),
                 generation: None,
                 messages: 0,
+                objects: None,
             };
             if self.changes[at].generation <= self.sent {
                 // Sent, and not confirmed: it stays wanted, the answer says what is known.

@@ -83,6 +83,7 @@ impl Rig {
             cause,
             generation: None,
             messages: 1,
+            objects: None,
         };
         self.give(Input::Event(Box::new(RegionEvent {
             region: command.region.expect("the router names it"),

@@ -24,7 +24,7 @@ use skerry_bus::api::{OperationState, OperationView, PathStrategy};
 use skerry_bus::objects::Objects;
 use skerry_bus::reply::Cause;
 use skerry_bus::service::{ActionKind, FlowStatus, LinkStatus};
-use skerry_bus::{FlowId, Generation, LinkId, PortNo, PortRef, SwitchId};
+use skerry_bus::{FlowId, Generation, LinkId, ObjectResults, PortNo, PortRef, SwitchId};
 use skerry_monitor::{Limits, SlaRecord};
 use skerry_network::resources::Pools;
 use skerry_router_core::operation;
@@ -250,6 +250,7 @@ impl Flows {
         switch: SwitchId,
         generation: Generation,
         cause: &Cause,
+        objects: Option<&ObjectResults>,
         withdrawn: &[String],
     ) {
         for id in self.running.keys().copied().collect::<Vec<_>>() {
@@ -261,6 +262,7 @@ impl Flows {
                 switch,
                 generation,
                 cause: cause.clone(),
+                objects: objects.cloned(),
                 withdrawn: ours,
             };
             self.feed(now, id, input);

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use skerry_bus::service::DeadLetter;
 use skerry_bus::{
-    Cause, Command, CommandBody, CommandResult, CorrelationId, Decoded, Generation, Mode, Outcome, RegionEventBody,
-    SwitchId, Term, Topic, decode, encode,
+    Cause, Command, CommandBody, CommandResult, CorrelationId, Decoded, Generation, Mode, ObjectResults, Outcome,
+    RegionEventBody, SwitchId, Term, Topic, decode, encode,
 };
 
 use super::Speaker;
@@ -22,6 +22,33 @@ const DEADLINE_MAX: Duration = Duration::from_secs(24 * 3600);
 const SNAPSHOTS_MAX: usize = 64;
 /// Characters of a payload that go into a dead letter.
 const DEAD_LETTER_MAX: usize = 4_096;
+
+/// How a command ended, and what is told in front of that.
+pub(super) struct Answer {
+    pub(super) outcome: Outcome,
+    pub(super) cause: Option<Cause>,
+    /// The generation that is held now.
+    pub(super) generation: Option<Generation>,
+    /// Messages written to the switch.
+    pub(super) messages: u32,
+    pub(super) objects: Option<ObjectResults>,
+    /// What was asked for.
+    pub(super) told: Vec<RegionEventBody>,
+}
+
+impl Answer {
+    /// Nothing was written and nothing is told.
+    pub(super) fn of(outcome: Outcome, cause: Option<Cause>) -> Self {
+        Answer {
+            outcome,
+            cause,
+            generation: None,
+            messages: 0,
+            objects: None,
+            told: Vec::new(),
+        }
+    }
+}
 
 impl Speaker {
     /// A record of the command topic.
@@ -63,7 +90,7 @@ impl Speaker {
             since: now,
         });
         if let Err((outcome, cause)) = self.dispatch(now, partition, job, command, payload) {
-            self.finish(now, job, outcome, Some(cause), None, 0, Vec::new());
+            self.finish(now, job, Answer::of(outcome, Some(cause)));
         }
         if let Some(switch) = switch {
             self.pump(now, switch);
@@ -140,6 +167,12 @@ impl Speaker {
                 self.enqueue(now, switch, job, expires, work)
             }
             CommandBody::Dump { switch } => self.enqueue(now, switch, job, expires, Work::Dump),
+            CommandBody::Plan { switch, wanted } => match wanted {
+                Some(wanted) => self.enqueue(now, switch, job, expires, Work::Plan(wanted)),
+                None => rejected(Cause::Malformed {
+                    detail: "wanted: the router says what the switch shall hold".to_owned(),
+                }),
+            },
             CommandBody::Activate { switch, term } => self.activate(now, switch, term, job),
             CommandBody::Deactivate { switch, term } => self.deactivate(now, switch, term, job),
             CommandBody::SwitchSnapshot { switch } => {
@@ -147,8 +180,12 @@ impl Speaker {
                     return rejected(Cause::UnknownSwitch);
                 };
                 let generation = state.generation;
-                let told = vec![RegionEventBody::SwitchChanged { state }];
-                self.finish(now, job, Outcome::Applied, None, generation, 0, told);
+                let answer = Answer {
+                    generation,
+                    told: vec![RegionEventBody::SwitchChanged { state }],
+                    ..Answer::of(Outcome::Applied, None)
+                };
+                self.finish(now, job, answer);
                 self.tell_links(now, switch);
                 Ok(())
             }
@@ -156,7 +193,7 @@ impl Speaker {
                 if self.is_new_snapshot(partition, &snapshot) {
                     self.snapshot(now, &snapshot);
                 }
-                self.finish(now, job, Outcome::Applied, None, None, 0, Vec::new());
+                self.finish(now, job, Answer::of(Outcome::Applied, None));
                 Ok(())
             }
         }
@@ -238,20 +275,18 @@ impl Speaker {
     }
 
     /// A command ended: its one answer, behind what it tells.
-    #[allow(clippy::too_many_arguments)] // the parts of a CommandResult, which are told in one place only
-    pub(super) fn finish(
-        &mut self,
-        now: Instant,
-        job: JobId,
-        outcome: Outcome,
-        cause: Option<Cause>,
-        generation: Option<Generation>,
-        messages: u32,
-        told: Vec<RegionEventBody>,
-    ) {
+    pub(super) fn finish(&mut self, now: Instant, job: JobId, answer: Answer) {
         let Some(job) = self.jobs.close(job) else {
             return;
         };
+        let Answer {
+            outcome,
+            cause,
+            generation,
+            messages,
+            objects,
+            told,
+        } = answer;
         self.count(Counter::of(outcome));
         self.fact(Fact::CommandEnded {
             switch: job.switch,
@@ -266,6 +301,7 @@ impl Speaker {
             cause,
             generation,
             messages,
+            objects,
         };
         // What was read is read again when it is asked for again: it may be another by then, and large. Copies of a region-wide
         // request have one name in all partitions, and each is to be looked at.

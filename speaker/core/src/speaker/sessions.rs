@@ -6,6 +6,7 @@ use std::time::Instant;
 use skerry_bus::topic::partition_of;
 use skerry_bus::{PortRef, RegionEventBody, Role, SwitchId, Term};
 
+use super::commands::Answer;
 use super::probes::CONTROLLER;
 use super::{Challenge, Speaker, Switch};
 use crate::connection::{Connection, Event, read_port};
@@ -143,7 +144,10 @@ impl Speaker {
                 number: self.announced,
                 announced: now,
                 role: RoleKeeper::new(shown, self.config.barrier_max),
-                lane: Lane::new(self.config.barrier_max),
+                lane: Lane::new(lane::Settings {
+                    barrier_max: self.config.barrier_max,
+                    ours: self.config.ours,
+                }),
             },
         );
         if dropped > 0 {
@@ -290,7 +294,14 @@ impl Speaker {
                     outcome,
                     cause,
                     messages,
-                } => self.finish(now, job, outcome, cause, None, messages, Vec::new()),
+                } => self.finish(
+                    now,
+                    job,
+                    Answer {
+                        messages,
+                        ..Answer::of(outcome, cause)
+                    },
+                ),
                 role::Event::Changed => {
                     let Some((role, term)) = self
                         .switches
@@ -342,15 +353,16 @@ impl Speaker {
                 lane::Event::Ended(ended) => {
                     self.keep_ended(switch, ended.outcome);
                     let dump = ended.dump.map(|dump| RegionEventBody::SwitchDump { switch, dump });
-                    self.finish(
-                        now,
-                        ended.job,
-                        ended.outcome,
-                        ended.cause,
-                        ended.generation,
-                        ended.messages,
-                        dump.into_iter().collect(),
-                    );
+                    let plan = ended.plan.map(|plan| RegionEventBody::SwitchPlan { switch, plan });
+                    let answer = Answer {
+                        outcome: ended.outcome,
+                        cause: ended.cause,
+                        generation: ended.generation,
+                        messages: ended.messages,
+                        objects: ended.objects,
+                        told: dump.into_iter().chain(plan).collect(),
+                    };
+                    self.finish(now, ended.job, answer);
                 }
             }
         }

@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use skerry_bus::{CorrelationId, LatencyBody, LatencySource, Region, RegionEventBody, Role, SwitchId, SwitchState};
+use skerry_bus::{
+    CorrelationId, LatencyBody, LatencySource, Region, RegionEventBody, Role, SwitchFeatures, SwitchId, SwitchState,
+};
 
 use super::Speaker;
 use crate::fact::Fact;
@@ -34,6 +36,7 @@ impl Speaker {
             description: connection.description.clone(),
             ports: connection.ports.values().cloned().collect(),
             control_rtt_ns: self.latencies.control_of(switch).map(nanos),
+            features: SwitchFeatures::default(),
         })
     }
 

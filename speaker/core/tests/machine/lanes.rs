@@ -5,6 +5,7 @@ use skerry_bus::objects::ObjectKeys;
 use skerry_bus::*;
 use skerry_speaker_core::{ConnId, Counter, Input};
 
+use super::apply::mixed;
 use super::world::*;
 
 fn delta(base: u64, put: Objects) -> DesiredChange {
@@ -13,34 +14,6 @@ fn delta(base: u64, put: Objects) -> DesiredChange {
         put,
         remove: ObjectKeys::default(),
     }
-}
-
-fn mixed() -> Objects {
-    let mut objects = rules(2);
-    objects.put_meter(Meter {
-        id: 40,
-        unit: MeterUnit::Kbps,
-        rate: 1_000,
-        burst: 1_050,
-    });
-    for (id, to) in [(1, 2), (2, 0)] {
-        let action = if to == 0 {
-            Action::Output(OutPort::Port(PortNo(1)))
-        } else {
-            Action::Group(to)
-        };
-        objects.put_group(Group {
-            id,
-            kind: GroupKind::All,
-            buckets: vec![Bucket { actions: vec![action] }],
-        });
-    }
-    let mut metered = rule(1, 7, 9);
-    metered.meter = Some(40);
-    metered.apply = vec![Action::SetVlan(100), Action::Group(1)];
-    metered.goto = Some(3);
-    objects.put_rule(metered);
-    objects
 }
 
 fn kinds(world: &mut World) -> Vec<String> {

@@ -261,6 +261,7 @@ fn state(connection: u64) -> SwitchState {
         description: Default::default(),
         ports: vec![port(1, true)],
         control_rtt_ns: None,
+        features: Default::default(),
     }
 }
 
