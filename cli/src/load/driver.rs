@@ -28,6 +28,8 @@ use crate::{lines, output};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
+/// What the system keeps for a connection that reads slowly: as little as it lets one ask for.
+const SMALL_BUFFER: u32 = 2_048;
 /// How long one try may take.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// How long the last words may take before hanging up.
@@ -44,9 +46,11 @@ struct Socket {
     write: OwnedWriteHalf,
     /// The socket took less than there was; its task waits until it takes more.
     blocked: Cell<bool>,
+    /// Bytes that may still be read.
+    may_read: Cell<usize>,
     /// What is to be written before hanging up, once that is wanted.
     last: RefCell<Option<Bytes>>,
-    /// One of the two above is new.
+    /// One of those above is new.
     poked: Notify,
 }
 
@@ -187,6 +191,12 @@ impl Shared {
                         self.write(conn, &socket);
                     }
                 }
+                Output::Read(conn, bytes) => {
+                    if let Some(socket) = self.sockets.borrow().get(&conn) {
+                        socket.may_read.set(bytes);
+                        socket.poked.notify_one();
+                    }
+                }
                 Output::Close(conn, last) => {
                     if let Some(socket) = self.sockets.borrow_mut().remove(&conn) {
                         *socket.last.borrow_mut() = Some(last);
@@ -239,6 +249,7 @@ impl Shared {
         let socket = Rc::new(Socket {
             write,
             blocked: Cell::new(false),
+            may_read: Cell::new(usize::MAX),
             last: RefCell::new(None),
             poked: Notify::new(),
         });
@@ -250,9 +261,9 @@ impl Shared {
     /// Reads what a controller says, until it or the switch hangs up.
     async fn serve(self: &Rc<Self>, conn: ConnId, mut read: OwnedReadHalf, socket: &Socket) {
         loop {
-            let blocked = socket.blocked.get();
+            let (blocked, may_read) = (socket.blocked.get(), socket.may_read.get());
             tokio::select! {
-                end = self.read(conn, &mut read) => {
+                end = self.read(conn, &mut read, socket), if may_read > 0 => {
                     if let Some(reason) = end {
                         self.sockets.borrow_mut().remove(&conn);
                         self.input(Input::Closed(conn, reason));
@@ -271,15 +282,20 @@ impl Shared {
     }
 
     /// Reads once and tells the machine; gives the reason when there is no more to read.
-    async fn read(self: &Rc<Self>, conn: ConnId, read: &mut OwnedReadHalf) -> Option<String> {
+    async fn read(self: &Rc<Self>, conn: ConnId, read: &mut OwnedReadHalf, socket: &Socket) -> Option<String> {
         let end = poll_fn(|context| {
             let mut buffer = self.buffer.borrow_mut();
-            let mut into = ReadBuf::new(&mut buffer);
+            let most = socket.may_read.get().min(buffer.len());
+            let mut into = ReadBuf::new(buffer.get_mut(..most).unwrap_or_default());
             Poll::Ready(match Pin::new(&mut *read).poll_read(context, &mut into) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(error)) => Some(error.kind().to_string()),
                 Poll::Ready(Ok(())) if into.filled().is_empty() => Some("closed by the controller".to_owned()),
                 Poll::Ready(Ok(())) => {
+                    let may_read = socket.may_read.get();
+                    if may_read != usize::MAX {
+                        socket.may_read.set(may_read.saturating_sub(into.filled().len()));
+                    }
                     let mut world = self.world.borrow_mut();
                     world.handle_input(Instant::now(), Input::Received(conn, into.filled()));
                     None
@@ -293,7 +309,7 @@ impl Shared {
 }
 
 async fn open(dial: &Dial) -> io::Result<TcpStream> {
-    let socket = if dial.controller.is_ipv4() {
+    let socket = if dial.to.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
         TcpSocket::new_v6()?
@@ -302,7 +318,10 @@ async fn open(dial: &Dial) -> io::Result<TcpStream> {
     if let Some(source) = dial.source {
         socket.bind((source, 0).into())?;
     }
-    socket.connect(dial.controller).await
+    if dial.small {
+        socket.set_recv_buffer_size(SMALL_BUFFER)?;
+    }
+    socket.connect(dial.to).await
 }
 
 /// Writes the last words, if they are taken, and hangs up.

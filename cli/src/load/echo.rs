@@ -1,7 +1,7 @@
-//! Echo requests of one connection that wait for their answers.
+//! Questions of one connection that wait for their answers: echo requests by their xid, packet-ins by a number in the packet.
 //!
 //! ```text
-//! xid   0x4000_0000 | round (18 bits) << 12 | slot (12 bits)
+//! number   0x4000_0000 | round (18 bits) << 12 | slot (12 bits)
 //! ```
 //!
 //! The switch itself asks with xid 0, so what is ours is seen in the number. An answer that comes twice, or to a question
@@ -43,6 +43,26 @@ impl Window {
     pub fn forget(&mut self) -> usize {
         self.sent.fill(None);
         std::mem::take(&mut self.outstanding)
+    }
+
+    /// How many are unanswered.
+    pub fn outstanding(&self) -> usize {
+        self.outstanding
+    }
+
+    /// Gives up what was asked at least that long ago; how many that were.
+    pub fn expire(&mut self, now: Instant, age: Duration) -> usize {
+        if self.outstanding == 0 {
+            return 0;
+        }
+        let old = |sent: &Option<Instant>| sent.is_some_and(|sent| now.saturating_duration_since(sent) >= age);
+        let mut gone = 0;
+        for sent in self.sent.iter_mut().filter(|sent| old(sent)) {
+            *sent = None;
+            gone += 1;
+        }
+        self.outstanding -= gone;
+        gone
     }
 
     /// The xid to ask with, if one more may be asked.
@@ -91,7 +111,7 @@ mod tests {
         assert_eq!(window.ask(start), None);
         window.resize(3);
         let asked: Vec<u32> = std::iter::from_fn(|| window.ask(start)).collect();
-        assert_eq!((asked.len(), window.outstanding), (3, 3));
+        assert_eq!((asked.len(), window.outstanding()), (3, 3));
         // In any order.
         let took = Some(Duration::from_millis(3));
         assert_eq!(window.answered(later, asked[1]), took);
@@ -106,8 +126,22 @@ mod tests {
             assert_eq!(window.answered(later, other), None, "{other:#x}");
         }
         assert_eq!(window.answered(later, again), Some(Duration::ZERO));
-        assert_eq!((window.outstanding, window.forget(), window.outstanding), (2, 2, 0));
+        assert_eq!((window.outstanding(), window.forget(), window.outstanding()), (2, 2, 0));
         assert_eq!(window.answered(later, asked[0]), None, "forgotten");
+    }
+
+    #[test]
+    fn what_is_old_is_given_up_and_makes_room() {
+        let start = Instant::now();
+        let (age, later) = (Duration::from_secs(1), start + Duration::from_millis(600));
+        let mut window = Window::default();
+        window.resize(2);
+        let old = window.ask(start).expect("room");
+        let young = window.ask(later).expect("room");
+        assert_eq!(window.expire(start + age, age), 1);
+        assert_eq!(window.answered(later, old), None, "given up");
+        assert!(window.ask(later).is_some() && window.ask(later).is_none());
+        assert!(window.answered(later, young).is_some());
     }
 
     #[test]

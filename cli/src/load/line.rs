@@ -6,12 +6,14 @@
 //!    +-- unreachable --+
 //! ```
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use ofproto::Framer;
 
 use super::echo::Window;
+use super::manner::Manner;
 use crate::sim::switch::ConnId;
 
 /// How far a connection is.
@@ -41,8 +43,10 @@ pub enum State {
 pub struct Line {
     /// Index of its switch.
     pub switch: usize,
-    /// Index of its controller.
-    pub controller: usize,
+    /// How it behaves.
+    pub manner: Manner,
+    /// Its controller.
+    pub to: SocketAddr,
     /// How far it is.
     pub state: State,
     /// How often it was tried; part of the number of its connection.
@@ -65,16 +69,29 @@ pub struct Line {
     pub settled: bool,
     /// When the first change since the last barrier came.
     pub changing: Option<Instant>,
+    /// It says nothing any more and hears nothing; the switch has forgotten it.
+    pub silenced: bool,
     /// Our echo requests.
     pub echo: Window,
+    /// When the next one is due, if they are asked at intervals.
+    pub echo_at: Option<Instant>,
+    /// Our packet-ins.
+    pub asked: Window,
+    /// The last packet-in of each host; made with the first one.
+    pub by_host: Vec<u32>,
+    /// How many packet-ins were sent, or bytes of a hello that trickles.
+    pub turn: u32,
+    /// When it does again what it always does.
+    pub habit_at: Option<Instant>,
 }
 
 impl Line {
     /// A connection that is tried at a moment.
-    pub fn new(switch: usize, controller: usize, at: Instant) -> Line {
+    pub fn new(switch: usize, manner: Manner, to: SocketAddr, at: Instant) -> Line {
         Line {
             switch,
-            controller,
+            manner,
+            to,
             state: State::Waiting { at },
             tries: 0,
             failures: 0,
@@ -86,7 +103,13 @@ impl Line {
             role_asked: false,
             settled: false,
             changing: None,
+            silenced: false,
             echo: Window::default(),
+            echo_at: None,
+            asked: Window::default(),
+            by_host: Vec::new(),
+            turn: 0,
+            habit_at: None,
         }
     }
 
@@ -109,6 +132,11 @@ impl Line {
         self.role_asked = false;
         self.settled = false;
         self.changing = None;
+        self.silenced = false;
+        self.echo_at = None;
+        self.by_host = Vec::new();
+        self.turn = 0;
+        self.habit_at = None;
     }
 }
 

@@ -3,8 +3,12 @@
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
+use clap::ValueEnum;
+
 use super::echo::IN_FLIGHT_MAX;
-use super::plan::{Echo, Plan};
+use super::manner::Manner;
+use super::packets::{BYTES, HOSTS_MAX, Kind};
+use super::plan::{Echo, PacketIns, Plan};
 use super::wiring::Shape;
 
 /// Where OpenFlow controllers listen (IANA).
@@ -15,6 +19,8 @@ const SWITCHES_MAX: usize = 10_000;
 const PORTS_MAX: u32 = 256;
 /// Controllers of a switch: more regions than reach one switch anywhere.
 const CONTROLLERS_MAX: usize = 8;
+/// Of anything in a second: one in a quarter of an hour, and what no controller sees the end of.
+const RATES: (f64, f64) = (0.001, 1e7);
 /// The longest delay, interval or run: a week.
 const TIME_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// Bytes of an echo request behind its header, so that it is a message.
@@ -59,6 +65,30 @@ pub struct LoadArgs {
     /// Bytes of an echo request behind its header
     #[arg(long, value_name = "N", default_value_t = 0)]
     echo_bytes: usize,
+    /// Packet-ins a second, from the switches in turn, and how soon they are answered
+    #[arg(long, value_name = "RATE", conflicts_with = "packet_in_flight")]
+    packet_in: Option<f64>,
+    /// Packet-ins unanswered at a time from each switch; each answer is followed by the next one
+    #[arg(long, value_name = "N")]
+    packet_in_flight: Option<usize>,
+    /// What packets are like, of floods too
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = Kind::Unknown)]
+    packets: Kind,
+    /// Bytes of a packet
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    packet_bytes: usize,
+    /// Hosts behind each switch that packets come from
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    hosts: u32,
+    /// A flood of packet-ins from a switch, so many a second; may be given several times
+    #[arg(long, value_name = "SWITCH:RATE", value_parser = flood)]
+    flood: Vec<(u64, f64)>,
+    /// Cables taken out and put in again, so many changes a second in all
+    #[arg(long, value_name = "RATE")]
+    flap: Option<f64>,
+    /// Further switches that misbehave: half-open, trickle, silent, mute, slow, garbage, malformed, duplicate, flood, churn
+    #[arg(long, value_name = "KIND:N", value_parser = misbehave)]
+    misbehave: Vec<(Manner, usize)>,
     /// End after this time, such as 30s, 5m or 500ms; without it: by `quit`, a signal or the end of standard input
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     end: Option<Duration>,
@@ -86,6 +116,46 @@ fn time(text: &str) -> Result<Duration, String> {
         ));
     }
     Ok(time)
+}
+
+fn flood(text: &str) -> Result<(u64, f64), String> {
+    let (switch, rate) = text.split_once(':').ok_or("the id of a switch, a colon and a rate")?;
+    let switch = switch.parse().map_err(|_| format!("{switch:?} is no id of a switch"))?;
+    let rate = rate.parse().map_err(|_| format!("{rate:?} is no rate"))?;
+    Ok((switch, rate))
+}
+
+fn misbehave(text: &str) -> Result<(Manner, usize), String> {
+    let (kind, count) = text.split_once(':').ok_or("a kind, a colon and how many")?;
+    let manner = Manner::from_str(kind, false)?;
+    let count = count.parse().map_err(|_| format!("{count:?} is no number"))?;
+    Ok((manner, count))
+}
+
+/// A rate of something.
+///
+/// # Errors
+/// It is none, with its name.
+pub fn rate(name: &str, rate: f64) -> Result<f64, String> {
+    within(name, rate, RATES.0, RATES.1)
+}
+
+/// The packet-ins that are asked for.
+///
+/// # Errors
+/// Both, or too many.
+pub fn packet_ins(per_second: Option<f64>, in_flight: Option<usize>) -> Result<PacketIns, String> {
+    match (per_second, in_flight) {
+        (None, None) => Ok(PacketIns::None),
+        (Some(per_second), None) => Ok(PacketIns::Rate(rate("packet-in", per_second)?)),
+        (None, Some(count)) => Ok(PacketIns::InFlight(within(
+            "packet-in-flight",
+            count,
+            1,
+            IN_FLIGHT_MAX,
+        )?)),
+        (Some(_), Some(_)) => Err("a rate or a number in flight, not both".to_owned()),
+    }
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -135,7 +205,7 @@ pub fn plan(args: &LoadArgs) -> Result<Plan, String> {
             let rate = text
                 .parse::<f64>()
                 .map_err(|_| format!("--connect-rate {text}: a number or `all`"))?;
-            Some(within("connect-rate", rate, 0.001, 1e6)?)
+            Some(self::rate("connect-rate", rate)?)
         }
     };
     let reconnect = match args.reconnect.as_str() {
@@ -147,6 +217,13 @@ pub fn plan(args: &LoadArgs) -> Result<Plan, String> {
             Some(Duration::from_millis(within("reconnect", ms, 1, 3_600_000)?))
         }
     };
+    for (switch, per_second) in &args.flood {
+        rate("flood", *per_second)?;
+        within("flood", *switch, args.first_id, args.first_id + switches as u64 - 1)?;
+    }
+    for (_, count) in &args.misbehave {
+        within("misbehave", *count, 1, SWITCHES_MAX)?;
+    }
     let echo = match (args.echo, args.echo_every) {
         (Some(count), _) => Echo::InFlight(within("echo", count, 1, IN_FLIGHT_MAX)?),
         (None, Some(interval)) => Echo::Every(interval),
@@ -164,6 +241,13 @@ pub fn plan(args: &LoadArgs) -> Result<Plan, String> {
         reconnect,
         echo,
         echo_bytes: within("echo-bytes", args.echo_bytes, 0, ECHO_BYTES_MAX)?,
+        packet_ins: packet_ins(args.packet_in, args.packet_in_flight)?,
+        packets: args.packets,
+        packet_bytes: within("packet-bytes", args.packet_bytes, *BYTES.start(), *BYTES.end())?,
+        hosts: within("hosts", args.hosts, 1, HOSTS_MAX)?,
+        floods: args.flood.clone(),
+        flap: args.flap.map(|per_second| rate("flap", per_second)).transpose()?,
+        misbehave: args.misbehave.clone(),
         end: args.end,
         watch: args.watch,
     })

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::manner::Manner;
+use super::packets::Kind;
 use super::wiring::Shape;
 
 /// A run.
@@ -30,10 +32,35 @@ pub struct Plan {
     pub echo: Echo,
     /// Bytes in an echo request, behind its header.
     pub echo_bytes: usize,
+    /// Packet-ins of all well-behaved switches.
+    pub packet_ins: PacketIns,
+    /// What packets are like, of floods too.
+    pub packets: Kind,
+    /// Bytes of a packet.
+    pub packet_bytes: usize,
+    /// Hosts behind each switch.
+    pub hosts: u32,
+    /// Floods from the start: ids of switches, and packet-ins a second.
+    pub floods: Vec<(u64, f64)>,
+    /// Cables taken out or put in, a second.
+    pub flap: Option<f64>,
+    /// Further switches that do not behave.
+    pub misbehave: Vec<(Manner, usize)>,
     /// When to end, counted from the start.
     pub end: Option<Duration>,
     /// Whether to tell figures each second.
     pub watch: bool,
+}
+
+/// Packet-ins that no packet caused.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum PacketIns {
+    /// None.
+    None,
+    /// So many a second, from the switches in turn.
+    Rate(f64),
+    /// So many unanswered at a time from each; each answer is followed by the next.
+    InFlight(usize),
 }
 
 /// How switches ask whether the controller is there.

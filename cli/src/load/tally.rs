@@ -7,6 +7,7 @@ use ofproto::{Body, ErrorMsg, Header, Message, MessageType};
 use serde_json::{Map, Value, json};
 
 use super::histogram::Histogram;
+use super::manner::Manner;
 
 /// Kinds of messages that are counted apart; what has a higher number counts as the last.
 const KINDS: usize = 64;
@@ -77,6 +78,52 @@ impl Reasons {
     }
 }
 
+/// Packet-ins that no packet caused.
+#[derive(Debug, Clone, Default)]
+pub struct PacketIns {
+    /// How many.
+    pub sent: u64,
+    /// How many were due and not sent: nobody wanted them, or too many were unanswered.
+    pub held: u64,
+    /// From the packet-in to the first answer.
+    pub answers: Histogram,
+    /// Not answered within a second.
+    pub unanswered: u64,
+    /// Not answered when the connection ended.
+    pub lost: u64,
+    /// Packet-outs with a packet that was made here, whether they were the first answer or not.
+    pub packet_outs: u64,
+    /// Rules for a host that is made up here.
+    pub flow_mods: u64,
+}
+
+/// Switches that misbehave in one way.
+#[derive(Debug, Clone, Default)]
+pub struct Habit {
+    /// Connections made.
+    pub connected: u64,
+    /// Those that got through their handshake.
+    pub handshaken: u64,
+    /// How they ended.
+    pub ends: Reasons,
+    /// How long those that ended had lasted.
+    pub lasted: Histogram,
+    /// Errors that controllers sent them.
+    pub errors: Reasons,
+}
+
+impl Habit {
+    fn told(&self) -> Value {
+        json!({
+            "connected": self.connected,
+            "handshaken": self.handshaken,
+            "disconnects": self.ends.told(),
+            "lasted": self.lasted.figures(),
+            "errors_received": self.errors.told(),
+        })
+    }
+}
+
 /// All figures of a stretch of time.
 #[derive(Debug, Clone)]
 pub struct Tally {
@@ -102,6 +149,20 @@ pub struct Tally {
     pub echo_lost: u64,
     /// From the first change since the last barrier to the barrier after it.
     pub commands: Histogram,
+    /// Packet-ins and what they were answered.
+    pub packet_ins: PacketIns,
+    /// Packet-ins of floods.
+    pub flood_sent: u64,
+    /// Those that went elsewhere.
+    pub flood_elsewhere: u64,
+    /// Those that were due and not sent, because the other side did not take what was sent.
+    pub flood_held: u64,
+    /// What was due in a rate and left out, because the machine was too busy.
+    pub left_out: u64,
+    /// Cables taken out or put in.
+    pub flaps: u64,
+    /// Switches that do not behave.
+    pub habits: BTreeMap<Manner, Habit>,
     /// Packets lost on links because too many were under way.
     pub packets_dropped: u64,
     /// Packets that went over links.
@@ -123,6 +184,13 @@ impl Tally {
             echo_held: 0,
             echo_lost: 0,
             commands: Histogram::default(),
+            packet_ins: PacketIns::default(),
+            flood_sent: 0,
+            flood_elsewhere: 0,
+            flood_held: 0,
+            left_out: 0,
+            flaps: 0,
+            habits: BTreeMap::new(),
             packets_dropped: 0,
             packets_carried: 0,
         }
@@ -146,6 +214,16 @@ impl Tally {
         }
     }
 
+    /// The figures of a manner.
+    pub fn habit(&mut self, manner: Manner) -> &mut Habit {
+        self.habits.entry(manner).or_default()
+    }
+
+    /// An error that a controller sends to one that misbehaves.
+    pub fn habit_error(&mut self, manner: Manner, frame: &[u8]) {
+        self.habit(manner).errors.add(&error(frame));
+    }
+
     /// The figures.
     pub fn told(&self, now: Instant) -> Map<String, Value> {
         let seconds = now.saturating_duration_since(self.since).as_secs_f64();
@@ -156,6 +234,16 @@ impl Tally {
             echo.insert("held_back".to_owned(), self.echo_held.into());
             echo.insert("lost".to_owned(), self.echo_lost.into());
         }
+        let mut answers = self.packet_ins.answers.figures();
+        if let Some(answers) = answers.as_object_mut() {
+            let rate = self.packet_ins.answers.count() as f64 / seconds.max(1e-9);
+            answers.insert("per_second".to_owned(), rate.round().into());
+        }
+        let habits = self
+            .habits
+            .iter()
+            .map(|(manner, habit)| (manner.name().to_owned(), habit.told()));
+        let habits: Map<String, Value> = habits.collect();
         let told = json!({
             "seconds": (seconds * 1e3).round() / 1e3,
             "sent": self.out.told(),
@@ -166,6 +254,19 @@ impl Tally {
             "unreachable": self.unreachable.told(),
             "echo": echo,
             "commands": self.commands.figures(),
+            "packet_ins": {
+                "sent": self.packet_ins.sent,
+                "held_back": self.packet_ins.held,
+                "answers": answers,
+                "unanswered": self.packet_ins.unanswered,
+                "lost": self.packet_ins.lost,
+                "packet_outs": self.packet_ins.packet_outs,
+                "flow_mods": self.packet_ins.flow_mods,
+            },
+            "floods": { "sent": self.flood_sent, "elsewhere": self.flood_elsewhere, "held_back": self.flood_held },
+            "flaps": self.flaps,
+            "left_out": self.left_out,
+            "misbehaving": habits,
             "links": { "packets_carried": self.packets_carried, "packets_dropped": self.packets_dropped },
         });
         match told {

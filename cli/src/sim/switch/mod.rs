@@ -197,6 +197,14 @@ impl Switch {
         })
     }
 
+    /// Whether a controller wants packets that come for this reason.
+    pub fn wants(&self, conn: ConnId, reason: PacketInReason) -> bool {
+        let slave = usize::from(self.roles.of(conn) == ControllerRole::SLAVE);
+        let bit = 1u32.checked_shl(u32::from(reason.0)).unwrap_or(0);
+        let session = self.sessions.get(&conn);
+        session.is_some_and(|session| session.unasked.packet_in_mask[slave].0 & bit != 0)
+    }
+
     /// How many rules it holds.
     pub fn rules(&self) -> usize {
         self.tables.objects().rules.len()
