@@ -14,7 +14,7 @@ use super::world::{REGIONS, switch_id};
 use super::{Summary, World, say};
 use crate::packet::{Kind, Stream, Tag};
 use crate::wait;
-use crate::wire::{IS_SLAVE, Moment, STALE, kind, now};
+use crate::wire::{Answer, Conversations, IS_SLAVE, Moment, STALE, kind, now};
 
 const STREAM: u32 = 30;
 const RATE: u32 = 500;
@@ -219,8 +219,17 @@ fn stop_and_continue(world: &mut World, from: u32) -> Result<Late> {
 /// What a region tried after a moment although another's MASTER reply for a newer term had been seen at that switch, and how much
 /// of it no error answered. A region that is MASTER again may write again.
 fn late_writes(world: &mut World, after: Moment, port: u16) -> Result<Late> {
-    let wire = world.wire.read()?;
+    // The switch, and what writes the capture, may be behind.
+    world
+        .wire
+        .wait_for("answers to all late writes", |wire| late_writes_in(wire, after, port))
+}
+
+/// # Errors
+/// How many are not answered yet.
+fn late_writes_in(wire: &Conversations, after: Moment, port: u16) -> Result<Late, String> {
     let mut late = Late::default();
+    let mut open = 0;
     // By switch: the controller that holds MASTER, and its term.
     let mut masters = BTreeMap::new();
     for frame in wire.frames() {
@@ -237,17 +246,21 @@ fn late_writes(world: &mut World, after: Moment, port: u16) -> Result<Late> {
         if frame.from_switch || frame.at < after || from != port || !another {
             continue;
         }
-        let refused = wire
-            .error_for(frame)
-            .is_some_and(|error| error == IS_SLAVE || error == STALE);
-        if frame.is_write() {
-            late.attempts += 1;
-            late.accepted += usize::from(!refused);
-        } else if frame.kind() == kind::ROLE_REQUEST && refused {
-            late.attempts += 1;
+        let is_write = frame.is_write();
+        if !is_write && frame.kind() != kind::ROLE_REQUEST {
+            continue;
         }
+        let answer = wire.answer_to(frame);
+        let refused = matches!(answer, Answer::Error(IS_SLAVE | STALE));
+        open += usize::from(answer == Answer::Open);
+        late.attempts += usize::from(is_write || refused);
+        late.accepted += usize::from(is_write && !refused);
     }
-    Ok(late)
+    if open == 0 {
+        Ok(late)
+    } else {
+        Err(format!("{open} of {} have none", late.attempts))
+    }
 }
 
 /// Kill the active region while commands come every 50 ms; how long it takes until one that was asked later is applied.

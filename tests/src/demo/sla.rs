@@ -127,21 +127,21 @@ pub fn step(world: &mut World, summary: &mut Summary) -> Result<()> {
 fn ingress_barrier(world: &mut World, after: Moment) -> Result<Moment> {
     const INGRESS: u8 = 2;
     const TABLE_OFFSET: usize = 24;
-    let wire = world.wire.read()?;
-    let changes = wire.between(after, Some(1), None).filter(|f| {
-        !f.from_switch
-            && match f.kind() {
-                // ofp_flow_mod: header 8, cookie 8, cookie mask 8, then the table and the command (0 is ADD).
-                kind::FLOW_MOD => {
-                    f.bytes.get(TABLE_OFFSET) == Some(&INGRESS) && f.bytes.get(TABLE_OFFSET + 1) == Some(&0)
+    // What writes the capture may be behind: the operation is over, so the confirmation is on its way into it.
+    world.wire.wait_for("the confirmed change of the ingress rule", |wire| {
+        let changes = wire.between(after, Some(1), None).filter(|f| {
+            !f.from_switch
+                && match f.kind() {
+                    // ofp_flow_mod: header 8, cookie 8, cookie mask 8, then the table and the command (0 is ADD).
+                    kind::FLOW_MOD => {
+                        f.bytes.get(TABLE_OFFSET) == Some(&INGRESS) && f.bytes.get(TABLE_OFFSET + 1) == Some(&0)
+                    }
+                    kind::GROUP_MOD => true,
+                    _ => false,
                 }
-                kind::GROUP_MOD => true,
-                _ => false,
-            }
-    });
-    let last = changes.last().context("no ingress rule was changed at switch 1")?;
-    let reply = wire
-        .barrier_reply(last)
-        .context("the change of the ingress rule was not confirmed")?;
-    Ok(reply.at)
+        });
+        let last = changes.last().ok_or("no ingress rule was changed at switch 1")?;
+        let reply = wire.barrier_reply(last).ok_or("it was not confirmed")?;
+        Ok(reply.at)
+    })
 }

@@ -7,6 +7,7 @@
 
 mod tcp;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
@@ -36,6 +37,8 @@ const CONNECTIONS_MAX: usize = 10_000;
 pub mod kind {
     /// OFPT_ERROR.
     pub const ERROR: u8 = 1;
+    /// OFPT_ECHO_REPLY.
+    pub const ECHO_REPLY: u8 = 3;
     /// OFPT_FEATURES_REPLY.
     pub const FEATURES_REPLY: u8 = 6;
     /// OFPT_PACKET_OUT.
@@ -44,6 +47,8 @@ pub mod kind {
     pub const FLOW_MOD: u8 = 14;
     /// OFPT_GROUP_MOD.
     pub const GROUP_MOD: u8 = 15;
+    /// OFPT_MULTIPART_REPLY.
+    pub const MULTIPART_REPLY: u8 = 19;
     /// OFPT_BARRIER_REQUEST.
     pub const BARRIER_REQUEST: u8 = 20;
     /// OFPT_BARRIER_REPLY.
@@ -152,6 +157,18 @@ impl Frame {
         !self.from_switch && writes.contains(&self.kind())
     }
 
+    /// Whether it answers a request, so that its xid is that of the request.
+    fn is_answer(&self) -> bool {
+        let answers = [
+            kind::ERROR,
+            kind::ECHO_REPLY,
+            kind::MULTIPART_REPLY,
+            kind::BARRIER_REPLY,
+            kind::ROLE_REPLY,
+        ];
+        self.from_switch && answers.contains(&self.kind())
+    }
+
     /// The generation id, if it is a switch's word that the controller is MASTER now.
     pub fn master_reply(&self) -> Option<u64> {
         // ofp_role_request: header 8, role 4 (2 is OFPCR_ROLE_MASTER), padding 4, generation id 8.
@@ -164,6 +181,17 @@ impl Frame {
     fn u16_at(&self, at: usize) -> Option<u16> {
         Some(u16::from_be_bytes([*self.bytes.get(at)?, *self.bytes.get(at + 1)?]))
     }
+}
+
+/// What a switch said to a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Nothing yet, to this frame or a later one.
+    Open,
+    /// An error, of this type and code.
+    Error((u16, u16)),
+    /// A later frame was answered, this one was not: the switch had nothing against it. Also when the connection ended.
+    NoError,
 }
 
 /// A group mod that was sent.
@@ -391,6 +419,27 @@ impl Conversations {
             .error()
     }
 
+    /// What is known of the answer to a frame of a controller.
+    pub fn answer_to(&self, frame: &Frame) -> Answer {
+        // A switch answers in the order in which it was asked.
+        let mut asked_later = BTreeSet::new();
+        for later in self.after(frame) {
+            match later.error() {
+                Some(error) if later.xid() == frame.xid() => return Answer::Error(error),
+                _ if !later.from_switch => {
+                    asked_later.insert(later.xid());
+                }
+                _ if later.is_answer() && asked_later.contains(&later.xid()) => return Answer::NoError,
+                _ => {}
+            }
+        }
+        if self.connection(frame).ended {
+            Answer::NoError
+        } else {
+            Answer::Open
+        }
+    }
+
     /// Group mods to a switch (and group) at or after a moment, in order.
     pub fn group_mods(&self, after: Moment, dpid: u64, group_id: Option<u32>) -> Vec<GroupMod> {
         let sent = self.between(after, Some(dpid), None).filter(|frame| !frame.from_switch);
@@ -562,6 +611,27 @@ mod tests {
         assert_eq!(heard.error_for(writes[1]), None);
         assert_eq!(heard.barrier_reply(writes[0]).map(Frame::xid), Some(4));
         assert!(heard.barrier_reply(&heard.frames()[5]).is_none());
+    }
+
+    #[test]
+    fn silence_about_a_frame_is_an_answer_only_when_a_later_one_was_answered() {
+        let mut talk = Talk::open();
+        let rule = frame(kind::FLOW_MOD, 1, &[]);
+        talk.controller_says(&rule);
+        talk.controller_says(&frame(kind::FLOW_MOD, 2, &[]));
+        talk.controller_says(&frame(kind::BARRIER_REQUEST, 3, &[]));
+        // Its own request happens to have the number of one of ours.
+        talk.switch_says(&frame(2, 3, &[]));
+        let answers = |talk: &Talk| {
+            let heard = heard(&talk.packets);
+            let writes = heard.frames().iter().filter(|frame| frame.is_write());
+            writes.map(|write| heard.answer_to(write)).collect::<Vec<_>>()
+        };
+        assert_eq!(answers(&talk), [Answer::Open; 2]);
+        talk.switch_says(&frame(kind::ERROR, 2, &[0, 1, 0, 10]));
+        assert_eq!(answers(&talk), [Answer::NoError, Answer::Error(IS_SLAVE)]);
+        talk.switch_says(&frame(kind::BARRIER_REPLY, 3, &[]));
+        assert_eq!(answers(&talk), [Answer::NoError, Answer::Error(IS_SLAVE)]);
     }
 
     #[test]

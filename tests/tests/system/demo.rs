@@ -231,7 +231,11 @@ fn interrupted(mut demo: Demo) -> Result<()> {
     demo.left()?;
     let summary = demo.summary()?;
     ensure!(summary["ok"] == json!(false), "{summary}");
-    ensure!(summary["failed"] == json!(["start: interrupted"]), "{summary}");
+    // How far it came in the meantime is the machine's business.
+    let [Value::String(failed)] = summary["failed"].as_array().map_or(&[][..], Vec::as_slice) else {
+        bail!("not one step failed: {summary}");
+    };
+    ensure!(failed.ends_with(": interrupted"), "{summary}");
     Ok(())
 }
 
