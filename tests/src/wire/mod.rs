@@ -33,6 +33,12 @@ const BYTES_MAX: usize = 256 << 20;
 /// Connections of one capture. Bridges that try in vain come back once a second.
 const CONNECTIONS_MAX: usize = 10_000;
 
+/// Bytes of a packet that are captured. A lab's cables have no offloads, so none is longer.
+const PACKET_BYTES: &str = "2048";
+
+/// KiB for packets that tcpdump has not read yet: some 30,000.
+const BUFFER_KIB: &str = "65536";
+
 /// Types of OpenFlow 1.3 messages that are looked for here (`enum ofp_type`).
 pub mod kind {
     /// OFPT_ERROR.
@@ -244,20 +250,10 @@ impl Wire {
         let file = lab.folder().join(format!("openflow-{netns}-{interface}.pcap"));
         let ports: Vec<String> = controller_ports.iter().map(|port| format!("tcp port {port}")).collect();
         let mut command = Command::new("tcpdump");
-        command.args([
-            "-i",
-            interface,
-            "-n",
-            "-s",
-            "0",
-            "-U",
-            "--immediate-mode",
-            "-B",
-            "16384",
-            "-Z",
-            "root",
-            "-w",
-        ]);
+        // In immediate mode the kernel's buffer is cut into slots for the longest packet that is captured whole: with
+        // the usual 256 KiB, 256 packets fill it, which a machine that is busy for a moment does not read in time.
+        command.args(["-i", interface, "-n", "-s", PACKET_BYTES, "-U", "--immediate-mode"]);
+        command.args(["-B", BUFFER_KIB, "-Z", "root", "-w"]);
         command.arg(&file).arg(ports.join(" or "));
         let tcpdump = lab.spawn(Some(netns), &format!("tcpdump-{netns}-{interface}"), command)?;
         wait::until("start of tcpdump", DEADLINE, || match tcpdump.last_words() {
@@ -295,12 +291,19 @@ impl Wire {
     /// Reads what was captured since the last time.
     ///
     /// # Errors
-    /// What writes the file ended, or the file is not what it should be.
+    /// What writes the file ended, the file is not what it should be, or packets are missing in it.
     pub fn update(&mut self) -> Result<()> {
         // Asked before reading: what it wrote last is then read all the same.
         let ended = !self.writer.is_running();
         self.advance()?;
         ensure!(!ended, "{:?} ended: {}", self.writer, self.writer.last_words());
+        // What is judged by the capture would be judged wrong, whatever it is.
+        let gap = self
+            .conversations
+            .connections
+            .iter()
+            .find(|one| one.unreadable.as_deref() == Some(tcp::BYTES_MISSING));
+        ensure!(gap.is_none(), "the capture is not whole: {gap:?}");
         Ok(())
     }
 
@@ -318,6 +321,12 @@ impl Wire {
             match parser.next_packet(rest) {
                 Ok((after, packet)) => {
                     rest = after;
+                    ensure!(
+                        packet.data.len() == packet.orig_len as usize,
+                        "a packet of {} bytes was cut to {}",
+                        packet.orig_len,
+                        packet.data.len()
+                    );
                     self.conversations.packet(packet.timestamp, &packet.data)?;
                 }
                 Err(PcapError::IncompleteBuffer) => break,
@@ -335,7 +344,10 @@ impl Wire {
     pub fn wait_for<T>(&mut self, what: &str, mut probe: impl FnMut(&Conversations) -> Result<T, String>) -> Result<T> {
         wait::until(what, DEADLINE, || {
             self.update().map_err(|error| format!("{error:#}"))?;
-            probe(&self.conversations)
+            probe(&self.conversations).map_err(|seen| match self.conversations.waiting() {
+                0 => seen,
+                waiting => format!("{seen} ({waiting} captured segments wait for one before them)"),
+            })
         })
     }
 
@@ -387,6 +399,11 @@ impl Conversations {
     /// All frames, in order.
     pub fn frames(&self) -> &[Frame] {
         &self.frames
+    }
+
+    /// Segments that wait for bytes before them: lost by the capture, if they wait for long.
+    fn waiting(&self) -> usize {
+        self.streams.iter().flatten().map(|one| one.direction.waiting()).sum()
     }
 
     /// The connection of a frame.

@@ -77,6 +77,9 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at + N)?.try_into().ok()
 }
 
+/// Why a direction cannot be read any further when the capture lost packets.
+pub const BYTES_MISSING: &str = "bytes are missing in the capture";
+
 /// One direction of a connection.
 #[derive(Debug, Default)]
 pub struct Direction {
@@ -114,7 +117,7 @@ impl Direction {
             return Ok(());
         }
         if self.waiting.len() >= WAITING_MAX {
-            return Err("bytes are missing in the capture");
+            return Err(BYTES_MISSING);
         }
         self.waiting.push((segment.number, segment.payload.to_vec()));
         // Each turn gives at least one of them, so this ends.
@@ -127,6 +130,11 @@ impl Direction {
             }
         }
         Ok(())
+    }
+
+    /// Segments that wait for bytes before them.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     /// How many bytes of a segment with this number were given before; none if it lies ahead.
