@@ -4,10 +4,12 @@
 //! outside says into values for the machines, and the machines' values into what the outside wants.
 
 pub mod config;
+pub mod health;
 pub mod kafka;
 pub mod logging;
 pub mod metrics_http;
 pub mod notify;
+pub mod process;
 pub mod shutdown;
 
 /// Whole milliseconds of the wall clock since 1970. For epochs and for a broker that tells no time; never to be

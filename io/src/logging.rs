@@ -71,8 +71,8 @@ impl LogSettings {
             let _ = lines
                 .json()
                 .flatten_event(true)
-                .with_current_span(true)
-                .with_span_list(false)
+                .with_current_span(false)
+                .with_span_list(true)
                 .try_init();
         } else {
             let _ = lines.with_ansi(terminal).try_init();

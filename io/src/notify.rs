@@ -16,7 +16,8 @@ impl Notify {
     /// Reads what systemd wants from the environment.
     pub fn new(now: Instant) -> Self {
         Notify {
-            watchdog: sd_notify::watchdog_enabled(),
+            // 0 is how systemd says that there is none.
+            watchdog: sd_notify::watchdog_enabled().filter(|patience| !patience.is_zero()),
             fed: now,
         }
     }

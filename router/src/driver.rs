@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use skerry_bus::{Region, Topic};
+use skerry_io::health::Health;
 use skerry_io::kafka::{
     Begin, Committer, Consumer, ConsumerEvent, Lengths, Producer, ProducerEvent, ProducerEvents, Reading, Record,
     SendError,
 };
-use skerry_io::metrics_http::{Ready, Recorder, check_listen};
+use skerry_io::metrics_http::{Recorder, check_listen};
 use skerry_io::notify::Notify;
 use skerry_io::shutdown::Shutdown;
 use tokio::net::TcpListener;
@@ -59,8 +60,8 @@ pub fn run(config: RouterConfig) -> anyhow::Result<()> {
 
 async fn serve(config: RouterConfig) -> anyhow::Result<()> {
     let mut stop = Shutdown::new()?;
-    let ready = Ready::default();
-    if let Some(address) = Recorder::install()?.serve(&config.metrics, ready.clone()).await? {
+    let health = Health::default();
+    if let Some(address) = Recorder::install()?.serve(&config.metrics, health.clone()).await? {
         info!(%address, "metrics and health");
     }
 
@@ -119,7 +120,7 @@ async fn serve(config: RouterConfig) -> anyhow::Result<()> {
         to_store,
         producer,
         feed,
-        ready,
+        health,
         notify: Notify::new(Instant::now()),
         answers: HashMap::new(),
         token: 0,
@@ -176,7 +177,7 @@ struct Driver {
     to_store: mpsc::Sender<Vec<Write>>,
     producer: Producer,
     feed: broadcast::Sender<Arc<skerry_bus::VirtualEvent>>,
-    ready: Ready,
+    health: Health,
     notify: Notify,
     answers: HashMap<u64, oneshot::Sender<ApiResponse>>,
     token: u64,
@@ -201,7 +202,7 @@ impl Driver {
         loop {
             self.flush()?;
             let now = Instant::now();
-            if !self.ready.get() && now - started > READY_MAX {
+            if !self.health.is_ready() && now - started > READY_MAX {
                 warn!("Kafka was not reached yet; the router answers questions and goes on trying");
                 self.now_ready();
             }
@@ -250,6 +251,7 @@ impl Driver {
                 self.machine.handle_timeout(now);
             }
             self.notify.alive(now);
+            self.health.alive(now);
             self.flush()?;
         }
     }
@@ -390,8 +392,8 @@ impl Driver {
     }
 
     fn now_ready(&mut self) {
-        if !self.ready.get() {
-            self.ready.set(true);
+        if !self.health.is_ready() {
+            self.health.ready();
             self.notify.ready();
         }
     }

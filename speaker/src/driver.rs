@@ -1,6 +1,6 @@
 //! The loop around the machine: wait for an input or its deadline, feed it, carry out what it wants, repeat.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use skerry_bus::{Epoch, Region, Topic};
+use skerry_io::health::Health;
 use skerry_io::kafka::{Begin, Committer, Consumer, ConsumerEvent, Producer, ProducerEvent, ProducerEvents, Reading};
-use skerry_io::metrics_http::{MetricsSettings, Ready, Recorder};
+use skerry_io::metrics_http::{MetricsSettings, Recorder};
 use skerry_io::notify::Notify;
 use skerry_io::shutdown::Shutdown;
 use skerry_speaker_core::{ConnId, Input, Output, Speaker};
@@ -19,9 +20,11 @@ use crate::config::SpeakerConfig;
 use crate::outbox::OutboxLimits;
 use crate::sockets::{SocketEvent, SocketLimits, Sockets, SwitchOutbox, Transport};
 use crate::store::Store;
-use crate::telemetry::{self, Counters};
+use crate::telemetry::{self, Meters};
 use crate::tls;
 
+/// How often what waits is added up for the metrics.
+const METER: Duration = Duration::from_secs(1);
 /// Events of one source that are carried out before the others have their turn.
 const TURN_MAX: usize = 64;
 /// Without Kafka for so long after the start, systemd is told "ready" nevertheless: switches are served without it.
@@ -47,12 +50,13 @@ pub fn run(config: &SpeakerConfig) -> anyhow::Result<()> {
         tracing::warn!(path = %path.display(), "everybody on this host can read the TLS key: chmod 640");
     }
     let recorder = Recorder::install()?;
-    let ready = Ready::default();
-    serve_metrics(recorder, &config.metrics, ready.clone())?;
-    let metrics = Metrics::new(&region);
+    let health = Health::default();
+    health.not_ready("kafka has not answered yet");
+    serve_metrics(recorder, &config.metrics, health.clone())?;
+    let meters = Meters::new(&region);
 
     // Before anything is listened for: the first switch may need what is on disk.
-    let disk = OnDisk::open(config.state_dir(), &region, &metrics);
+    let disk = OnDisk::open(config.state_dir(), &region, &meters);
     let epoch = disk.epoch;
     let machine = config.machine(epoch)?;
 
@@ -110,10 +114,12 @@ pub fn run(config: &SpeakerConfig) -> anyhow::Result<()> {
         committer: consumer.committer(),
         commands,
         partitions: config.kafka.partitions,
-        metrics,
+        meters,
+        meter_at: now,
+        caught_up: BTreeSet::new(),
         store: disk.store,
         not_sent: Vec::new(),
-        ready,
+        health,
         notify: Notify::new(now),
         ready_by: Some(now + READY_WITHOUT_KAFKA),
     };
@@ -125,9 +131,9 @@ pub fn run(config: &SpeakerConfig) -> anyhow::Result<()> {
 }
 
 /// Metrics have a thread of their own: a page of them must not hold up a switch.
-fn serve_metrics(recorder: Recorder, settings: &MetricsSettings, ready: Ready) -> anyhow::Result<()> {
+fn serve_metrics(recorder: Recorder, settings: &MetricsSettings, health: Health) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    if let Some(address) = runtime.block_on(recorder.serve(settings, ready))? {
+    if let Some(address) = runtime.block_on(recorder.serve(settings, health))? {
         tracing::info!(%address, "metrics on /metrics, health on /healthz and /readyz");
     }
     std::thread::Builder::new()
@@ -146,7 +152,7 @@ struct OnDisk {
 
 impl OnDisk {
     /// A speaker without a disk serves its switches all the same: it only knows nothing after a restart.
-    fn open(folder: Option<&Path>, region: &Region, metrics: &Metrics) -> OnDisk {
+    fn open(folder: Option<&Path>, region: &Region, meters: &Meters) -> OnDisk {
         let wall_ms = skerry_io::wall_clock_ms();
         let without = || OnDisk {
             epoch: Epoch(wall_ms),
@@ -161,10 +167,10 @@ impl OnDisk {
         match Store::start(folder, region, wall_ms) {
             Ok((store, told, found)) => {
                 if let Some(cause) = found.set_aside {
-                    metrics.set_aside.increment(1);
+                    meters.store_set_aside.increment(1);
                     tracing::warn!(folder = %folder.display(), cause, "what was on disk is of no use and set aside");
                 }
-                metrics.store_up.set(1);
+                meters.store_up.set(1);
                 OnDisk {
                     epoch: found.epoch,
                     store: Some(store),
@@ -190,43 +196,19 @@ struct Driver {
     committer: Committer,
     commands: Topic,
     partitions: i32,
-    metrics: Metrics,
+    meters: Meters,
+    /// When what waits is added up next.
+    meter_at: Instant,
+    /// Partitions of the commands that are read to their end.
+    caught_up: BTreeSet<i32>,
     store: Option<Store>,
     /// Messages that were not taken, to be told in the next turn: told at once, a machine that tries again at once
     /// would keep us here. Not more than the machine has under way.
     not_sent: Vec<u64>,
-    ready: Ready,
+    health: Health,
     notify: Notify,
     /// When systemd is told "ready" at the latest; none once it was told.
     ready_by: Option<Instant>,
-}
-
-/// What the driver itself counts.
-struct Metrics {
-    machine: Counters,
-    connections: metrics::Gauge,
-    kafka_up: metrics::Gauge,
-    refused: metrics::Counter,
-    stuck: metrics::Counter,
-    store_up: metrics::Gauge,
-    set_aside: metrics::Counter,
-}
-
-impl Metrics {
-    fn new(region: &Region) -> Self {
-        let region = region.to_string();
-        let label = || region.clone();
-        metrics::gauge!("skerry_speaker_info", "region" => label(), "version" => env!("CARGO_PKG_VERSION")).set(1);
-        Metrics {
-            machine: Counters::new(&region),
-            connections: metrics::gauge!("skerry_speaker_connections_open", "region" => label()),
-            kafka_up: metrics::gauge!("skerry_speaker_kafka_up", "region" => label()),
-            refused: metrics::counter!("skerry_speaker_kafka_refused_total", "region" => label()),
-            stuck: metrics::counter!("skerry_speaker_connections_stuck_total", "region" => label()),
-            store_up: metrics::gauge!("skerry_speaker_store_up", "region" => label()),
-            set_aside: metrics::counter!("skerry_speaker_store_set_aside_total", "region" => label()),
-        }
-    }
 }
 
 impl Driver {
@@ -256,9 +238,11 @@ impl Driver {
                 },
                 () = tokio::time::sleep_until(self.wake().into()) => {}
             }
+            let began = Instant::now();
             if let Err(unfit) = self.turn(&mut events, &mut fates, &mut consumer, &mut disk) {
                 break Err(unfit);
             }
+            self.meters.turn.record(began.elapsed());
         };
         self.stop().await;
         ended
@@ -297,11 +281,26 @@ impl Driver {
         }
         self.carry_out();
         self.notify.alive(now);
+        self.health.alive(now);
+        self.meter(now);
         if self.ready_by.is_some_and(|by| by <= now) {
             tracing::warn!("ready without Kafka: switches are served, routers do not know it yet");
             self.say_ready();
         }
         Ok(())
+    }
+
+    /// Add up what waits, if it is time.
+    fn meter(&mut self, now: Instant) {
+        if now < self.meter_at {
+            return;
+        }
+        self.meter_at = now + METER;
+        let waiting = self.outboxes.values().map(|outbox| outbox.waiting());
+        let (sum, max) = waiting.fold((0, 0), |(sum, max), bytes| (sum + bytes, max.max(bytes)));
+        self.meters.outbox.0.set(sum as f64);
+        self.meters.outbox.1.set(max as f64);
+        self.meters.kafka_in_flight.set(self.producer.in_flight() as f64);
     }
 
     /// When there is something to do at the latest.
@@ -311,7 +310,7 @@ impl Driver {
         }
         let due = self.machine.poll_timeout().map(|(due, _)| due);
         let far = self.now + Duration::from_secs(60);
-        [due, self.notify.wake(), self.ready_by]
+        [due, self.notify.wake(), self.health.wake(), self.ready_by]
             .into_iter()
             .flatten()
             .fold(far, Instant::min)
@@ -339,7 +338,7 @@ impl Driver {
                 room: _room,
             } => {
                 self.outboxes.insert(conn, outbox);
-                self.metrics.connections.set(self.outboxes.len() as f64);
+                self.meters.connections.set(self.outboxes.len() as f64);
                 self.input(
                     Instant::now(),
                     Input::Accepted {
@@ -375,15 +374,15 @@ impl Driver {
             return;
         };
         outbox.discard(Instant::now());
-        self.metrics.connections.set(self.outboxes.len() as f64);
+        self.meters.connections.set(self.outboxes.len() as f64);
         self.input(Instant::now(), Input::Closed { conn, reason });
     }
 
     /// What the disk has done.
     fn disk(&mut self, input: Input) {
         match input {
-            Input::Restored { .. } => self.metrics.store_up.set(1),
-            Input::StoreFailed { .. } => self.metrics.store_up.set(0),
+            Input::Restored { .. } => self.meters.store_up.set(1),
+            Input::StoreFailed { .. } => self.meters.store_up.set(0),
             _ => {}
         }
         self.input(Instant::now(), input);
@@ -397,8 +396,8 @@ impl Driver {
                 Input::NotDelivered { token }
             }
             ProducerEvent::Up => {
-                self.metrics.kafka_up.set(1);
-                self.ready.set(true);
+                self.meters.kafka_up.set(1);
+                self.health.ready();
                 if self.ready_by.is_some() {
                     self.say_ready();
                 }
@@ -406,8 +405,8 @@ impl Driver {
             }
             ProducerEvent::Down { reason } => {
                 tracing::warn!(reason, "kafka cannot be used");
-                self.metrics.kafka_up.set(0);
-                self.ready.set(false);
+                self.meters.kafka_up.set(0);
+                self.health.not_ready(&format!("kafka cannot be used: {reason}"));
                 Input::BusDown
             }
             ProducerEvent::Unfit { reason } => anyhow::bail!("{reason}"),
@@ -434,8 +433,15 @@ impl Driver {
                     self.input(Instant::now(), Input::PartitionLost { partition });
                 }
             }
-            // Commands have deadlines; whether there are more of them behind makes no difference.
-            ConsumerEvent::CaughtUp { .. } | ConsumerEvent::Behind { .. } => {}
+            // Commands have deadlines; whether there are more of them behind makes no difference but for who looks.
+            ConsumerEvent::CaughtUp { partition, .. } => {
+                self.caught_up.insert(partition);
+                self.meters.kafka_caught_up.set(self.caught_up.len() as f64);
+            }
+            ConsumerEvent::Behind { partition, .. } => {
+                self.caught_up.remove(&partition);
+                self.meters.kafka_caught_up.set(self.caught_up.len() as f64);
+            }
         }
     }
 
@@ -448,10 +454,10 @@ impl Driver {
                         continue;
                     };
                     if let Err(stuck) = outbox.write(self.now, bytes) {
-                        self.metrics.stuck.increment(1);
+                        self.meters.stuck.increment(1);
                         outbox.discard(self.now);
                         self.outboxes.remove(&conn);
-                        self.metrics.connections.set(self.outboxes.len() as f64);
+                        self.meters.connections.set(self.outboxes.len() as f64);
                         self.machine.handle_input(
                             self.now,
                             Input::Closed {
@@ -465,7 +471,7 @@ impl Driver {
                     if let Some(outbox) = self.outboxes.remove(&conn) {
                         tracing::debug!(conn = conn.0, reason, "connection closed");
                         outbox.close(self.now);
-                        self.metrics.connections.set(self.outboxes.len() as f64);
+                        self.meters.connections.set(self.outboxes.len() as f64);
                     }
                 }
                 Output::Publish {
@@ -477,7 +483,7 @@ impl Driver {
                 } => {
                     if let Err(error) = self.producer.send(&topic, partition, &key, payload, token) {
                         tracing::debug!(%topic, partition, %error, "not sent");
-                        self.metrics.refused.increment(1);
+                        self.meters.kafka_refused.increment(1);
                         self.not_sent.extend(token);
                     }
                 }
@@ -497,7 +503,9 @@ impl Driver {
                         store.open_again();
                     }
                 }
-                Output::Count { counter, by } => self.metrics.machine.count(counter, by),
+                Output::Count { counter, by } => self.meters.count(counter, by),
+                Output::Observe { histogram, took } => self.meters.observe(histogram, took),
+                Output::Gauge { gauge, value } => self.meters.set(gauge, value),
                 Output::Fact(fact) => telemetry::log(&fact),
             }
         }
@@ -511,7 +519,7 @@ impl Driver {
     /// Tell switches and routers that this is a planned end.
     async fn stop(mut self) {
         self.notify.stopping();
-        self.ready.set(false);
+        self.health.not_ready("the process ends");
         self.input(Instant::now(), Input::Stop);
         for outbox in self.outboxes.values() {
             outbox.close(self.now);

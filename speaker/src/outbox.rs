@@ -160,6 +160,11 @@ impl<W: TryWrite> Outbox<W> {
         Ok(())
     }
 
+    /// Bytes that wait.
+    pub fn waiting(&self) -> usize {
+        self.state().waiting
+    }
+
     /// No more will come: what waits goes out, if it does so within [`LINGER_MAX`].
     pub fn close(&self, now: Instant) {
         self.state().closing.get_or_insert(now + LINGER_MAX);

@@ -227,6 +227,11 @@ impl Producer {
         Ok(())
     }
 
+    /// Messages handed over and not yet acknowledged or given up.
+    pub fn in_flight(&self) -> usize {
+        self.shared.in_flight.load(Ordering::Relaxed)
+    }
+
     /// A handle that asks what there is.
     pub fn lengths(&self) -> Lengths {
         Lengths(self.shared.clone())

@@ -25,6 +25,7 @@ use crate::fact::CloseReason;
 use crate::identity::Identity;
 use crate::intake::Intake;
 use crate::io::Config;
+use crate::measure::Gauge;
 use crate::shed::{Shed, Shedder, Tally};
 use crate::wire::Wire;
 
@@ -52,8 +53,8 @@ pub(crate) enum Event {
     Settled,
     /// A message that is not the connection's own business. Only after `Settled`.
     Message(Message, usize),
-    /// An echo request of ours was answered.
-    Echoed(u32),
+    /// An echo request of ours was answered; how long that took, if it was the last regular one.
+    Echoed(u32, Option<Duration>),
 }
 
 #[derive(Debug)]
@@ -116,6 +117,8 @@ pub(crate) struct Connection {
     echo_at: Instant,
     echo_missed: u32,
     echo_xids: (u32, u32),
+    /// When the last regular one left, until it is answered.
+    echo_sent: Option<Instant>,
 }
 
 /// A port as the contract has it; none for OpenFlow's reserved numbers.
@@ -176,6 +179,7 @@ impl Connection {
             echo_at: now + config.echo,
             echo_missed: 0,
             echo_xids: (0, 0),
+            echo_sent: None,
         };
         if !tls {
             connection.secured(Identity::Unproven);
@@ -191,6 +195,18 @@ impl Connection {
         self.identity = identity;
         self.wire.send_short(Body::Hello(Hello::with_versions(&[VERSION_1_3])));
         self.state = State::Hello;
+    }
+
+    /// Under which state it is counted.
+    pub(crate) fn gauge(&self) -> Gauge {
+        match self.state {
+            State::Securing => Gauge::StateSecuring,
+            State::Hello => Gauge::StateHello,
+            State::Features { .. } => Gauge::StateFeatures,
+            State::Identified => Gauge::StateWaiting,
+            State::Describing(_) | State::Settling { .. } | State::Asking { .. } => Gauge::StateDescribing,
+            State::Ready => Gauge::StateReady,
+        }
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -279,7 +295,9 @@ impl Connection {
         }
         if let Body::EchoReply(_) = message.body {
             let ours = message.xid == self.echo_xids.0 || message.xid == self.echo_xids.1;
-            return Ok(ours.then_some(Event::Echoed(message.xid)));
+            let sent = self.echo_sent.take_if(|_| message.xid == self.echo_xids.0);
+            let took = sent.map(|sent| now.saturating_duration_since(sent));
+            return Ok(ours.then_some(Event::Echoed(message.xid, took)));
         }
         match &mut self.state {
             State::Hello => self.hello(message),
@@ -543,6 +561,7 @@ impl Connection {
                 self.echo_missed += 1;
                 self.echo_at = now + self.echo;
                 self.echo_xids.0 = self.wire.send_short(Body::EchoRequest(Bytes::new()));
+                self.echo_sent = Some(now);
                 return Ok(());
             }
             State::Securing => "the TLS handshake",

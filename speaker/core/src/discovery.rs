@@ -75,8 +75,9 @@ impl Schedule {
         self.timers.next()
     }
 
-    /// A port whose packet is due now; the next one of it is scheduled.
-    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<PortRef> {
+    /// A port whose packet is due now, and since when; the next one of it is scheduled.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(PortRef, Instant)> {
+        let due = self.timers.next()?;
         let port = self.timers.pop_due(now)?;
         let phase = self.phases.get(&port).copied().unwrap_or_default();
         // The first time of this port's phase that is at least half an interval away. What was missed is not made up for.
@@ -86,11 +87,10 @@ impl Schedule {
         let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
         let at = self.start + phase + self.interval.saturating_mul(rounds);
         self.timers.set(port, Some(at.max(now + self.interval / 2)));
-        Some(port)
+        Some((port, due))
     }
 
     /// Ports that are probed.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.phases.len()
     }
@@ -121,7 +121,7 @@ mod tests {
             if at >= t0 + Duration::from_millis(13_210) {
                 break;
             }
-            let port = s.pop_due(at).expect("due");
+            let (port, _) = s.pop_due(at).expect("due");
             let since = at - t0;
             sent.entry(port).or_default().push(since);
             if since >= Duration::from_secs(6) && since < Duration::from_secs(7) {
@@ -189,6 +189,6 @@ mod tests {
         s.add(t0, port(21));
         s.remove_switch(SwitchId(1));
         assert_eq!(s.len(), 1);
-        assert_eq!(s.pop_due(t0), Some(port(21)));
+        assert_eq!(s.pop_due(t0), Some((port(21), t0)));
     }
 }

@@ -398,6 +398,8 @@ pub enum Fact {
     StrayError {
         /// The switch.
         switch: SwitchId,
+        /// What it answers, as far as the switch says.
+        xid: u32,
         /// Its names.
         error: String,
     },

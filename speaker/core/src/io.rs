@@ -9,6 +9,7 @@ use skerry_bus::{BrokerClock, Epoch, Mode, Region, Topic};
 use crate::fact::{Counter, Fact};
 use crate::identity::{Identity, TlsFailure};
 use crate::known::Ours;
+use crate::measure::{Gauge, Histogram};
 use crate::shed::PacketRates;
 use crate::store::{Key, Write};
 
@@ -272,6 +273,20 @@ pub enum Output {
         counter: Counter,
         /// How much.
         by: u64,
+    },
+    /// Collect a duration.
+    Observe {
+        /// Which.
+        histogram: Histogram,
+        /// How long.
+        took: Duration,
+    },
+    /// How much there is of something now. Told when it changed, about once a second.
+    Gauge {
+        /// Of what.
+        gauge: Gauge,
+        /// How much.
+        value: u64,
     },
     /// Something worth a line in the log.
     Fact(Fact),

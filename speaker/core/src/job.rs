@@ -54,6 +54,11 @@ impl Jobs {
         id
     }
 
+    /// Commands under way.
+    pub(crate) fn len(&self) -> usize {
+        self.open.len()
+    }
+
     /// The same command came again while it is under way: its record is answered along with it. Gives false if it is not
     /// under way, and the record back if too many wait already.
     pub(crate) fn join(&mut self, correlation_id: &CorrelationId, owed: Owed) -> Joined {

@@ -179,6 +179,11 @@ impl Lane {
         self.held.as_ref().map(|held| held.generation)
     }
 
+    /// Commands in it, the one under way included.
+    pub(crate) fn depth(&self) -> usize {
+        self.queue.len() + usize::from(!matches!(self.state, State::Idle))
+    }
+
     fn ended(&self, job: JobId, outcome: Outcome, cause: Option<Cause>, messages: u32) -> Event {
         Event::Ended(Box::new(Ended {
             job,

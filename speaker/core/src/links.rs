@@ -268,7 +268,6 @@ impl Links {
     }
 
     /// How many directions are known.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.ways.len()
     }

@@ -88,6 +88,11 @@ impl Publisher {
         self.up
     }
 
+    /// Answers that Kafka has not taken yet.
+    pub(crate) fn answers_waiting(&self) -> usize {
+        self.answers.len()
+    }
+
     pub(crate) fn partitions(&self) -> i32 {
         self.seqs.len() as i32
     }

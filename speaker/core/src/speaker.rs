@@ -2,6 +2,7 @@
 
 mod commands;
 mod disk;
+mod measures;
 mod probes;
 mod sessions;
 mod tell;
@@ -61,6 +62,9 @@ pub struct Speaker {
     snapshots: VecDeque<(CorrelationId, BTreeSet<i32>)>,
     sources: Sources,
     refusals: Telling,
+    /// Errors that belong to no request, told in the log.
+    strays: Telling,
+    gauges: measures::Gauges,
     was_up: bool,
     keeper: Keeper,
     /// The disk could not be written, and has not come back.
@@ -122,6 +126,8 @@ impl Speaker {
             snapshots: VecDeque::new(),
             sources: Sources::default(),
             refusals: Telling::new(now),
+            strays: Telling::new(now),
+            gauges: measures::Gauges::new(now),
             was_up: false,
             keeper: Keeper::new(config.epoch, config.kept_bytes_max, now),
             store_given_up: false,
@@ -215,6 +221,7 @@ impl Speaker {
             self.challenge_unanswered(now, switch);
         }
         self.keeper.handle_timeout(now, &mut self.outputs);
+        self.tell_gauges(now);
         self.tell_silent(now);
         self.tell_latencies(now);
         self.tell_digests(now);
@@ -239,6 +246,7 @@ impl Speaker {
             (self.schedule.next(), "discovery packet"),
             (self.keeper.deadline(), "look after the disk"),
             ((!self.to_keep.is_empty()).then_some(self.start), "state to put on disk"),
+            (Some(self.gauges.next()), "gauges"),
         ])
     }
 
@@ -344,9 +352,7 @@ impl Speaker {
                 self.lane_events(now, switch, lane_events);
                 self.role_events(now, switch, role_events);
                 if !known {
-                    self.count(Counter::ForeignError);
-                    let error = error.to_string();
-                    self.fact(Fact::StrayError { switch, error });
+                    self.stray(now, switch, xid, &error);
                 }
             }
             Body::Experimenter(experimenter) => match RoleStatus::from_experimenter(&experimenter) {
@@ -362,6 +368,16 @@ impl Speaker {
             _ => self.count(Counter::Unexpected),
         }
         self.pump(now, switch);
+    }
+
+    /// An error that belongs to no request: counted, and told unless there are too many.
+    fn stray(&mut self, now: Instant, switch: SwitchId, xid: u32, error: &ofproto::ErrorMsg) {
+        self.count(Counter::ForeignError);
+        // Those that were not told are in the counter.
+        if self.strays.next(now).told {
+            let error = error.to_string();
+            self.fact(Fact::StrayError { switch, xid, error });
+        }
     }
 
     fn count_unless(&mut self, ours: bool, counter: Counter) {

@@ -14,6 +14,7 @@ use crate::fact::{Counter, Fact};
 use crate::io::Output;
 use crate::job::{Job, JobId, Joined};
 use crate::lane::Work;
+use crate::measure::Histogram;
 use crate::offsets::Reading;
 
 /// No deadline is further away than this: what is later is as good as none.
@@ -288,12 +289,14 @@ impl Speaker {
             told,
         } = answer;
         self.count(Counter::of(outcome));
+        let took = now.saturating_duration_since(job.since);
+        self.observe(Histogram::Command, took);
         self.fact(Fact::CommandEnded {
             switch: job.switch,
             correlation_id: job.correlation_id.clone(),
             outcome,
             cause: cause.clone(),
-            took: now.saturating_duration_since(job.since),
+            took,
         });
         let result = CommandResult {
             switch: job.switch,

@@ -11,6 +11,7 @@ use crate::fact::{Counter, Fact};
 use crate::io::Output;
 use crate::latency::Dropped;
 use crate::links::{Heard, Way, is_fresh};
+use crate::measure::Histogram;
 use crate::packet::{self, Kind, Probe};
 use crate::shed::Tally;
 
@@ -58,7 +59,7 @@ impl Speaker {
     /// One packet that measures a control channel, if one is due.
     pub(super) fn probe_control(&mut self, now: Instant) -> bool {
         match self.control_schedule.pop_due(now) {
-            Some(port) => self.send_probe(now, Kind::Control, port),
+            Some((port, _)) => self.send_probe(now, Kind::Control, port),
             None => false,
         }
     }
@@ -66,7 +67,13 @@ impl Speaker {
     /// One discovery packet, if one is due.
     pub(super) fn probe_link(&mut self, now: Instant) -> bool {
         match self.schedule.pop_due(now) {
-            Some(port) => self.send_probe(now, Kind::Link, port),
+            Some((port, due)) => {
+                let sent = self.send_probe(now, Kind::Link, port);
+                if sent {
+                    self.observe(Histogram::DiscoveryJitter, now.saturating_duration_since(due));
+                }
+                sent
+            }
             None => false,
         }
     }

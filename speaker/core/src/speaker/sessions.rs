@@ -14,6 +14,7 @@ use crate::fact::{CloseReason, Counter, Fact};
 use crate::identity::Identity;
 use crate::io::{ConnId, Output};
 use crate::lane::{self, Lane};
+use crate::measure::Histogram;
 use crate::role::{self, RoleKeeper};
 
 impl Speaker {
@@ -60,7 +61,12 @@ impl Speaker {
                     self.message(now, conn, switch, message, len);
                 }
             }
-            Event::Echoed(xid) => self.echoed(now, conn, xid),
+            Event::Echoed(xid, took) => {
+                if let Some(took) = took {
+                    self.observe(Histogram::Echo, took);
+                }
+                self.echoed(now, conn, xid);
+            }
         }
     }
 
@@ -157,6 +163,7 @@ impl Speaker {
         if let Some(state) = self.state(now, switch) {
             self.tell(now, switch, RegionEventBody::SwitchConnected { state });
         }
+        self.observe(Histogram::Handshake, took);
         self.fact(Fact::SwitchAnnounced {
             switch,
             conn,

@@ -10,6 +10,7 @@ mod handshake;
 mod identity;
 mod lanes;
 mod links;
+mod measures;
 mod model;
 mod roles;
 mod world;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use skerry_bus::*;
-use skerry_speaker_core::{Config, ConnId, Counter, Fact, Identity, Input, Output, Speaker};
+use skerry_speaker_core::{Config, ConnId, Counter, Fact, Gauge, Histogram, Identity, Input, Output, Speaker};
 
 use super::disk::Disk;
 use super::model::{Effect, Model};
@@ -36,6 +36,8 @@ pub struct Process {
     pub commits: BTreeMap<i32, i64>,
     pub counts: BTreeMap<Counter, u64>,
     pub facts: Vec<Fact>,
+    pub measured: Vec<(Histogram, Duration)>,
+    pub gauges: BTreeMap<Gauge, u64>,
     pub closed: BTreeMap<u64, String>,
     /// Whether the bus acknowledges what is published.
     pub bus: bool,
@@ -108,6 +110,8 @@ impl World {
                 commits: BTreeMap::new(),
                 counts: BTreeMap::new(),
                 facts: Vec::new(),
+                measured: Vec::new(),
+                gauges: BTreeMap::new(),
                 closed: BTreeMap::new(),
                 bus: true,
                 disk: None,
@@ -281,6 +285,10 @@ impl World {
                     self.input(speaker, input);
                 }
                 Output::Count { counter, by } => *process.counts.entry(counter).or_default() += by,
+                Output::Observe { histogram, took } => process.measured.push((histogram, took)),
+                Output::Gauge { gauge, value } => {
+                    process.gauges.insert(gauge, value);
+                }
                 Output::Fact(fact) => process.facts.push(fact),
             }
         }

@@ -1,6 +1,10 @@
 //! The speaker as a process: a broker in this process, a scripted switch over loopback, and what appears on Kafka.
 
+#[path = "../support/ca.rs"]
+mod ca;
+mod metrics_page;
 mod support;
+mod watchdog;
 
 use std::time::Instant;
 

@@ -39,6 +39,34 @@ pub fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     command
 }
 
+/// A log that is read only when somebody asks for a line.
+pub struct Log(std::io::Lines<BufReader<std::process::ChildStderr>>);
+
+impl Log {
+    /// Of this process.
+    pub fn new(pipe: std::process::ChildStderr) -> Log {
+        Log(BufReader::new(pipe).lines())
+    }
+
+    /// The next line.
+    pub fn next(&mut self) -> Option<String> {
+        self.0.next()?.ok()
+    }
+
+    /// The address in the first line from now on with this message.
+    pub fn address(&mut self, message: &str) -> SocketAddr {
+        while let Some(line) = self.next() {
+            if let Ok(value) = serde_json::from_str::<serde_json::Value>(&line)
+                && value["message"] == message
+            {
+                let address = value["address"].as_str().and_then(|a| a.parse().ok());
+                return address.unwrap_or_else(|| panic!("no address in {line}"));
+            }
+        }
+        panic!("the process ended without a line {message:?}");
+    }
+}
+
 /// A running speaker. Dropping it kills it.
 pub struct Daemon {
     process: Child,
