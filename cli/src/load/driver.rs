@@ -97,7 +97,7 @@ pub fn run(plan: Plan) -> Result<(), Failure> {
             tokio::select! {
                 line = asked.recv(), if listens => match line {
                     Some(Line::Text(line)) => shared.line(&line),
-                    Some(Line::End) => shared.input(Input::End),
+                    Some(Line::End) => shared.input(Input::NobodyAsks),
                     // The thread has said its last line.
                     None => listens = false,
                 },

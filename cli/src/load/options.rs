@@ -89,7 +89,7 @@ pub struct LoadArgs {
     /// Further switches that misbehave: half-open, trickle, silent, mute, slow, garbage, malformed, duplicate, flood, churn
     #[arg(long, value_name = "KIND:N", value_parser = misbehave)]
     misbehave: Vec<(Manner, usize)>,
-    /// End after this time, such as 30s, 5m or 500ms; without it: by `quit`, a signal or the end of standard input
+    /// End after this time, such as 30s, 5m or 500ms; without it also when standard input ends
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     end: Option<Duration>,
     /// Print figures each second

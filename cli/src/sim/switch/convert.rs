@@ -1,14 +1,13 @@
-//! OpenFlow's matches, actions and instructions as the values that the pipeline simulator understands, and back for dumps.
+//! OpenFlow's matches, actions and instructions as the values that the pipeline simulator understands.
 //!
 //! The simulator knows what `skerry_bus::objects` can say. What it cannot say is refused with the error that a switch
 //! without that feature gives, so nothing is ever taken that would then not be done.
 
 use ofproto::{
-    Action as OfAction, BadActionCode, BadInstructionCode, BadMatchCode, Bucket as OfBucket, FlowModFlags, FlowStats,
-    GroupDesc, GroupId, GroupType, Instruction, MacAddr, Match as OfMatch, MeterId, MeterModFailedCode, Oxm, OxmField,
-    OxmPrerequisite, PortNo as OfPort, TableId, VLAN_PRESENT,
+    Action as OfAction, BadActionCode, BadInstructionCode, BadMatchCode, GroupId, Instruction, Match as OfMatch,
+    MeterId, MeterModFailedCode, Oxm, OxmField, OxmPrerequisite, PortNo as OfPort, TableId, VLAN_PRESENT,
 };
-use skerry_bus::objects::{Action, Bucket, Group, GroupKind, Mac, Masked, Match, OutPort, Rule};
+use skerry_bus::objects::{Action, Mac, Masked, Match, OutPort, Rule};
 use skerry_bus::{Cookie, PortNo, RuleKey};
 
 use super::{Refusal, TABLES};
@@ -105,25 +104,6 @@ pub fn read_match(matching: &OfMatch) -> Result<Match, Refusal> {
     Ok(out)
 }
 
-/// Writes a match, what others need first (section 7.2.3.8).
-pub fn write_match(m: &Match) -> OfMatch {
-    let fields = [
-        m.in_port.map(|port| Oxm::in_port(OfPort(port.0))),
-        m.metadata.map(|v| match v.mask {
-            u64::MAX => Oxm::metadata(v.value),
-            mask => Oxm::metadata_masked(v.value, mask),
-        }),
-        m.eth_dst.map(|mac| Oxm::eth_dst(MacAddr(mac.0))),
-        m.eth_src.map(|mac| Oxm::eth_src(MacAddr(mac.0))),
-        m.eth_type.map(Oxm::eth_type),
-        m.vlan.map(Oxm::vlan_vid),
-        m.ip_proto.map(Oxm::ip_proto),
-        m.udp_src.map(Oxm::udp_src),
-        m.udp_dst.map(Oxm::udp_dst),
-    ];
-    fields.into_iter().flatten().fold(OfMatch::new(), OfMatch::with)
-}
-
 /// Reads a list of actions.
 ///
 /// # Errors
@@ -179,22 +159,6 @@ fn set_field(oxm: &Oxm) -> Result<Action, Refusal> {
     })
 }
 
-fn write_action(action: &Action) -> OfAction {
-    match *action {
-        Action::Output(OutPort::Port(port)) => OfAction::output(OfPort(port.0)),
-        Action::Output(OutPort::InPort) => OfAction::output(OfPort::IN_PORT),
-        Action::Output(OutPort::Controller) => OfAction::to_controller(),
-        Action::Group(id) => OfAction::Group(GroupId(id)),
-        Action::PushVlan(kind) => OfAction::PushVlan(kind),
-        Action::PopVlan => OfAction::PopVlan,
-        Action::SetVlan(vid) => OfAction::SetField(Oxm::vlan_vid(vid)),
-        Action::SetEthSrc(mac) => OfAction::SetField(Oxm::eth_src(MacAddr(mac.0))),
-        Action::SetEthDst(mac) => OfAction::SetField(Oxm::eth_dst(MacAddr(mac.0))),
-        Action::SetUdpSrc(port) => OfAction::SetField(Oxm::udp_src(port)),
-        Action::SetUdpDst(port) => OfAction::SetField(Oxm::udp_dst(port)),
-    }
-}
-
 /// Reads the instructions of a rule.
 ///
 /// # Errors
@@ -242,53 +206,4 @@ pub fn read_rule(key: RuleKey, cookie: u64, instructions: &[Instruction], known:
         }
     }
     Ok(rule)
-}
-
-/// The instructions of a rule, in the order in which they are done (section 5.9).
-pub fn write_instructions(rule: &Rule) -> Vec<Instruction> {
-    let mut out = Vec::new();
-    out.extend(rule.meter.map(|id| Instruction::Meter(MeterId(id))));
-    if !rule.apply.is_empty() {
-        out.push(Instruction::ApplyActions(rule.apply.iter().map(write_action).collect()));
-    }
-    out.extend(
-        rule.write_metadata
-            .map(|Masked { value, mask }| Instruction::WriteMetadata { metadata: value, mask }),
-    );
-    out.extend(rule.goto.map(|table| Instruction::GotoTable(TableId(table))));
-    out
-}
-
-/// A rule as it stands in a dump. Counters are not kept; they are 0, as is its age.
-pub fn write_rule(rule: &Rule) -> FlowStats {
-    FlowStats {
-        table_id: TableId(rule.key.table),
-        duration_sec: 0,
-        duration_nsec: 0,
-        priority: rule.key.priority,
-        idle_timeout: 0,
-        hard_timeout: 0,
-        flags: FlowModFlags::NONE,
-        cookie: rule.cookie.0,
-        packet_count: 0,
-        byte_count: 0,
-        matching: write_match(&rule.key.matches),
-        instructions: write_instructions(rule),
-    }
-}
-
-/// A group as it stands in a dump.
-pub fn write_group(group: &Group) -> GroupDesc {
-    GroupDesc {
-        kind: match group.kind {
-            GroupKind::All => GroupType::ALL,
-            GroupKind::Indirect => GroupType::INDIRECT,
-        },
-        group_id: GroupId(group.id),
-        buckets: group.buckets.iter().map(write_bucket).collect(),
-    }
-}
-
-fn write_bucket(bucket: &Bucket) -> OfBucket {
-    OfBucket::new(bucket.actions.iter().map(write_action).collect())
 }

@@ -2,9 +2,10 @@
 //!
 //! A pure machine with the usual five doors. It speaks OpenFlow 1.3 to as many controllers as connect, keeps their roles
 //! apart as a real switch does, and sends packets through `skerry_network`'s pipeline simulator. It is no Open vSwitch:
-//! rules do not time out, meters let everything through, counters are kept of ports only, and what the simulator cannot
-//! do is refused with the error that says so (docs/sim.md has the list).
+//! meters let everything through, counters are kept of ports only, and what the simulator cannot do is refused with the error
+//! that says so (docs/sim.md has the list), unless it is lenient (docs/load.md).
 
+mod check;
 mod convert;
 mod multipart;
 mod ports;
@@ -12,6 +13,7 @@ mod refusal;
 mod roles;
 mod session;
 mod tables;
+mod terms;
 #[cfg(test)]
 mod tests;
 
@@ -104,6 +106,15 @@ impl Switch {
         }
     }
 
+    /// The same, but it holds rules and groups too that the pipeline simulator cannot do: no packet takes those.
+    pub fn lenient(id: SwitchId, ports: impl IntoIterator<Item = PortNo>) -> Switch {
+        let ports: Vec<PortNo> = ports.into_iter().collect();
+        Switch {
+            tables: Tables::lenient(ports.iter().copied()),
+            ..Switch::new(id, ports)
+        }
+    }
+
     /// Something happens.
     pub fn handle_input(&mut self, now: Instant, input: Input) {
         match input {
@@ -135,6 +146,8 @@ impl Switch {
 
     /// A deadline is reached.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.tables.expire(now);
+        self.tell_removed();
         let due: Vec<ConnId> = self
             .sessions
             .iter()
@@ -158,7 +171,9 @@ impl Switch {
 
     /// When to wake it, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        self.sessions.values().map(|session| session.state.deadline()).min()
+        let sessions = self.sessions.values().map(|session| session.state.deadline());
+        let rules = self.tables.next_end().map(|end| (end, "rule ends"));
+        sessions.chain(rules).min()
     }
 
     /// What it does.
@@ -189,8 +204,10 @@ impl Switch {
         };
         let meters: Vec<Value> = self.tables.meters().values().map(meter).collect();
         let objects: &Objects = self.tables.objects();
+        let others = self.tables.all_rules().filter(|held| !held.is_simulated());
         json!({
             "switch": self.id,
+            "not_simulated": others.map(|held| held.to_string()).collect::<Vec<_>>(),
             "rules": objects.rules.values().collect::<Vec<_>>(),
             "groups": objects.groups.values().collect::<Vec<_>>(),
             "meters": meters,
@@ -207,7 +224,7 @@ impl Switch {
 
     /// How many rules it holds.
     pub fn rules(&self) -> usize {
-        self.tables.objects().rules.len()
+        self.tables.len()
     }
 
     /// Its controllers by the names of their roles.
@@ -319,8 +336,9 @@ impl Switch {
         let done = if of_1_4 {
             Err(Refusal::request(BadRequestCode::BAD_VERSION))
         } else {
-            self.request(conn, xid, message.body)
+            self.request(now, conn, xid, message.body)
         };
+        self.tell_removed();
         if let Err(refusal) = done {
             self.refuse(conn, xid, refusal, frame);
         }
@@ -334,7 +352,7 @@ impl Switch {
         }
     }
 
-    fn request(&mut self, conn: ConnId, xid: u32, body: Body) -> Result<(), Refusal> {
+    fn request(&mut self, now: Instant, conn: ConnId, xid: u32, body: Body) -> Result<(), Refusal> {
         let bad = |code| Err(Refusal::request(code));
         match body {
             // A second hello says nothing new; errors of a controller are its own business.
@@ -361,15 +379,15 @@ impl Switch {
             }
             Body::FlowMod(change) => {
                 self.may_write(conn)?;
-                self.tables.flow_mod(&change)?;
+                self.tables.flow_mod(now, &change)?;
             }
             Body::GroupMod(change) => {
                 self.may_write(conn)?;
-                self.tables.group_mod(&change)?;
+                self.tables.group_mod(now, &change)?;
             }
             Body::MeterMod(change) => {
                 self.may_write(conn)?;
-                self.tables.meter_mod(&change)?;
+                self.tables.meter_mod(now, &change)?;
             }
             Body::PortMod(change) => {
                 self.may_write(conn)?;
@@ -386,7 +404,7 @@ impl Switch {
                 }
             }
             Body::MultipartRequest(request) => {
-                for part in self.multipart(&request)? {
+                for part in self.multipart(now, &request)? {
                     self.send(conn, xid, Body::MultipartReply(part));
                 }
             }
@@ -459,7 +477,8 @@ impl Switch {
             if enters(action) {
                 apply.push(Action::Output(OutPort::Port(PortNo(OfPort::TABLE.0))));
             } else {
-                apply.extend(convert::read_actions(std::slice::from_ref(action), &self.tables)?);
+                let plain = self.tables.plain(std::slice::from_ref(action));
+                apply.extend(convert::read_actions(&plain, &self.tables)?);
             }
         }
         let data = Packet::from_bytes(&packet.data).ok_or(bad(BadRequestCode::BAD_PACKET))?;
@@ -520,6 +539,16 @@ impl Switch {
         self.unasked(&Body::PacketIn(body), |session, slave| {
             session.unasked.packet_in_mask[slave].contains(PacketInReasons::ACTION)
         });
+    }
+
+    /// Rules that went are told to who wants to know.
+    fn tell_removed(&mut self) {
+        for removed in self.tables.removed() {
+            let bit = 1u32.checked_shl(u32::from(removed.reason.0)).unwrap_or(0);
+            self.unasked(&Body::FlowRemoved(removed), |session, slave| {
+                session.unasked.flow_removed_mask[slave].0 & bit != 0
+            });
+        }
     }
 
     fn tell_port(&mut self, port: &Port) {

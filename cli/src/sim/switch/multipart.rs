@@ -1,5 +1,7 @@
 //! What a switch tells when it is asked for a lot: descriptions, dumps and counters, in parts that fit messages.
 
+use std::time::Instant;
+
 use ofproto::{
     ActionTypes, AggregateStats, BadRequestCode, Capabilities, Desc, FeaturesReply, FixedText, FlowStats,
     GroupCapabilities, GroupDesc, GroupFeatures, GroupId, GroupStats, GroupTypes, MeterBandStats, MeterBandTypes,
@@ -7,28 +9,28 @@ use ofproto::{
     MultipartReplyFlags, MultipartRequest, MultipartRequestBody, TableId, TableStats,
 };
 
-use super::tables::{Filter, GROUPS_MAX, METERS_MAX};
-use super::{Refusal, Switch, TABLES, convert};
+use super::tables::{Filter, GROUPS_MAX, METERS_MAX, named_groups};
+use super::{Refusal, Switch, TABLES};
 
 /// Bytes of one part at the most: a message can have 65,535, headers included.
 const PART_BYTES: usize = 60_000;
 
-/// What a match, a list of instructions or a bucket takes at the most, beside its actions.
-const RULE_BYTES: usize = 56 + 96 + 48;
+/// What a rule takes at the most beside its match and actions, and a bucket.
+const RULE_BYTES: usize = 56 + 8 + 72;
 const BUCKET_BYTES: usize = 16;
-/// The longest action here: an output, or an address to set.
-const ACTION_BYTES: usize = 16;
+/// The longest action here: an IPv6 address to set.
+const ACTION_BYTES: usize = 24;
 
 fn rule_bytes(rule: &FlowStats) -> usize {
     let actions: usize = rule
         .instructions
         .iter()
         .map(|instruction| match instruction {
-            ofproto::Instruction::ApplyActions(actions) => actions.len(),
+            ofproto::Instruction::ApplyActions(actions) | ofproto::Instruction::WriteActions(actions) => actions.len(),
             _ => 0,
         })
         .sum();
-    RULE_BYTES + ACTION_BYTES * actions
+    RULE_BYTES + rule.matching.as_bytes().len() + ACTION_BYTES * actions
 }
 
 fn group_bytes(group: &GroupDesc) -> usize {
@@ -88,7 +90,7 @@ impl Switch {
     ///
     /// # Errors
     /// Something that the simulator does not tell, or a request in more than one part.
-    pub(super) fn multipart(&self, request: &MultipartRequest) -> Result<Vec<MultipartReply>, Refusal> {
+    pub(super) fn multipart(&self, now: Instant, request: &MultipartRequest) -> Result<Vec<MultipartReply>, Refusal> {
         use MultipartReplyBody as Reply;
         if request.more() {
             return Err(Refusal::request(BadRequestCode::MULTIPART_BUFFER_OVERFLOW));
@@ -104,7 +106,7 @@ impl Switch {
             }))),
             MultipartRequestBody::Flow(asked) => {
                 let filter = Filter::of_request(asked)?;
-                let rules = self.tables.rules(&filter).map(convert::write_rule).collect();
+                let rules = self.tables.rules(&filter).map(|held| held.stats(now)).collect();
                 Ok(parts(rules, rule_bytes, Reply::Flow))
             }
             MultipartRequestBody::Aggregate(asked) => {
@@ -127,19 +129,13 @@ impl Switch {
             // There are no queues, which is an answer.
             MultipartRequestBody::Queue(_) => whole(Reply::Queue(Vec::new())),
             MultipartRequestBody::Group(asked) => {
-                let groups = self.tables.objects().groups.values();
-                let wanted = groups.filter(|g| asked.group_id == GroupId::ALL || asked.group_id.0 == g.id);
+                let groups = self.tables.groups().values();
+                let wanted = groups.filter(|g| asked.group_id == GroupId::ALL || asked.group_id == g.group_id);
                 let stats: Vec<GroupStats> = wanted.map(|group| self.group_stats(group)).collect();
                 Ok(parts(stats, |s| 40 + 16 * s.bucket_stats.len(), Reply::Group))
             }
             MultipartRequestBody::GroupDesc => {
-                let groups = self
-                    .tables
-                    .objects()
-                    .groups
-                    .values()
-                    .map(convert::write_group)
-                    .collect();
+                let groups = self.tables.groups().values().cloned().collect();
                 Ok(parts(groups, group_bytes, Reply::GroupDesc))
             }
             MultipartRequestBody::GroupFeatures => whole(Reply::GroupFeatures(group_features())),
@@ -177,8 +173,8 @@ impl Switch {
 
     fn table_stats(&self) -> Vec<TableStats> {
         let mut active = [0u32; TABLES as usize];
-        for key in self.tables.objects().rules.keys() {
-            if let Some(count) = active.get_mut(usize::from(key.table)) {
+        for held in self.tables.all_rules() {
+            if let Some(count) = active.get_mut(usize::from(held.table())) {
                 *count += 1;
             }
         }
@@ -193,25 +189,19 @@ impl Switch {
             .collect()
     }
 
-    fn group_stats(&self, group: &skerry_bus::Group) -> GroupStats {
-        let objects = self.tables.objects();
-        let hands_over = skerry_bus::Action::Group(group.id);
-        let rules = objects
-            .rules
-            .values()
-            .filter(|rule| rule.apply.contains(&hands_over))
-            .count();
-        let groups = objects
-            .groups
-            .values()
-            .filter(|g| g.refers_to().any(|id| id == group.id))
+    fn group_stats(&self, group: &GroupDesc) -> GroupStats {
+        let id = group.group_id;
+        let rules = self.tables.all_rules().filter(|held| held.names_group(id)).count();
+        let groups = self.tables.groups().values();
+        let groups = groups
+            .filter(|other| named_groups(other).any(|named| named == id.0))
             .count();
         let none = ofproto::BucketCounter {
             packet_count: 0,
             byte_count: 0,
         };
         GroupStats {
-            group_id: GroupId(group.id),
+            group_id: id,
             ref_count: u32::try_from(rules + groups).unwrap_or(u32::MAX),
             packet_count: 0,
             byte_count: 0,
@@ -222,8 +212,11 @@ impl Switch {
     }
 
     fn meter_stats(&self, meter: &MeterConfig) -> MeterStats {
-        let rules = self.tables.objects().rules.values();
-        let users = rules.filter(|rule| rule.meter == Some(meter.meter_id.0)).count();
+        let users = self
+            .tables
+            .all_rules()
+            .filter(|held| held.meter() == Some(meter.meter_id))
+            .count();
         MeterStats {
             meter_id: meter.meter_id,
             flow_count: u32::try_from(users).unwrap_or(u32::MAX),

@@ -1,6 +1,7 @@
 //! A simulated switch, asked as controllers ask, in virtual time.
 
 mod laws;
+mod lenient;
 
 use std::time::{Duration, Instant};
 
