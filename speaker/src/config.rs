@@ -16,6 +16,9 @@ use skerry_speaker_core as core;
 use crate::key;
 use crate::tls::{Tls, TlsSettings};
 
+/// Largest number of a group, and of a meter (OpenFlow 1.3.5 sections 7.3.4.2 and 7.3.4.3).
+const OFPG_MAX: u32 = 0xffff_ff00;
+const OFPM_MAX: u32 = 0xffff_0000;
 /// What systemd makes of `StateDirectory=` of the unit.
 const STATE_DIR: &str = "/var/lib/skerry-speaker";
 
@@ -46,6 +49,8 @@ pub struct SpeakerConfig {
     pub intervals: IntervalSettings,
     /// How long and how many at most.
     pub limits: LimitSettings,
+    /// How changes are made on switches.
+    pub apply: ApplySettings,
     /// How many packets of one switch are looked at.
     pub packets: PacketSettings,
     /// Prometheus, health and readiness.
@@ -62,6 +67,42 @@ pub struct ListenSettings {
     pub address: String,
     /// Take plain TCP instead of TLS: whoever reaches the address can pose as any switch.
     pub plaintext: bool,
+}
+
+/// When bundles are used, for switches that take them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BundleSetting {
+    /// A change of at most 1,000 rules and groups is one bundle; a larger one goes in stages.
+    #[default]
+    Auto,
+    /// Everything goes in stages.
+    Never,
+    /// A larger change is several bundles.
+    Always,
+}
+
+/// How changes are made on switches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApplySettings {
+    /// When bundles are used.
+    pub bundles: BundleSetting,
+    /// Groups from 1 to this are ours.
+    pub our_groups_max: u32,
+    /// Meters from 1 to this are ours.
+    pub our_meters_max: u32,
+}
+
+impl Default for ApplySettings {
+    fn default() -> Self {
+        let ours = core::Ours::default();
+        ApplySettings {
+            bundles: BundleSetting::default(),
+            our_groups_max: ours.group_max,
+            our_meters_max: ours.meter_max,
+        }
+    }
 }
 
 /// How often things are done, in milliseconds.
@@ -131,6 +172,7 @@ impl Default for SpeakerConfig {
             kafka: KafkaSettings::default(),
             intervals: IntervalSettings::default(),
             limits: LimitSettings::default(),
+            apply: ApplySettings::default(),
             packets: PacketSettings::default(),
             metrics: MetricsSettings::default(),
             log: LogSettings::default(),
@@ -244,6 +286,18 @@ impl Settings for SpeakerConfig {
             ("limits.handshake_ms", l.handshake_ms, 100, 300_000),
             ("limits.barrier_ms", l.barrier_ms, 100, 300_000),
             ("limits.challenge_ms", l.challenge_ms, 50, 60_000),
+            (
+                "apply.our_groups_max",
+                u64::from(self.apply.our_groups_max),
+                1,
+                u64::from(OFPG_MAX),
+            ),
+            (
+                "apply.our_meters_max",
+                u64::from(self.apply.our_meters_max),
+                1,
+                u64::from(OFPM_MAX),
+            ),
             ("limits.connections", l.connections as u64, 1, 100_000),
             (
                 "limits.connections_per_source",
@@ -380,6 +434,15 @@ impl SpeakerConfig {
             handshake_max: ms(self.limits.handshake_ms),
             barrier_max: ms(self.limits.barrier_ms),
             challenge: ms(self.limits.challenge_ms),
+            bundles: match self.apply.bundles {
+                BundleSetting::Auto => core::BundleUse::Auto,
+                BundleSetting::Never => core::BundleUse::Never,
+                BundleSetting::Always => core::BundleUse::Always,
+            },
+            ours: core::Ours {
+                group_max: self.apply.our_groups_max,
+                meter_max: self.apply.our_meters_max,
+            },
             connections_max: self.limits.connections,
             packets: self.packets.rates(),
             kept_bytes_max: self.limits.state_bytes,

@@ -116,6 +116,7 @@ pub fn log(fact: &Fact) {
         | Fact::SwitchLeft { switch, .. }
         | Fact::RoleTaken { switch, .. }
         | Fact::RoleLost { switch, .. }
+        | Fact::Bundles { switch, .. }
         | Fact::Planned { switch, .. }
         | Fact::KeptDamaged { switch, .. } => about(Some(*switch), None),
         Fact::Refused { switch, .. } => about(*switch, None),
@@ -152,6 +153,11 @@ fn line(fact: &Fact) {
         }
         Fact::RoleTaken { role, term, .. } => tracing::info!(?role, term = term.0, "role taken"),
         Fact::RoleLost { term, seen, .. } => tracing::warn!(term = term.0, seen, "role lost"),
+        Fact::Bundles { taken: true, .. } => tracing::debug!("takes bundles"),
+        Fact::Bundles { why, .. } => {
+            let why = why.as_deref().unwrap_or_default();
+            tracing::info!(why, "takes no bundles: changes go in stages");
+        }
         Fact::Planned {
             generation,
             steps,

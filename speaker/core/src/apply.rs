@@ -6,15 +6,20 @@
 //! ```
 //!
 //! A stage goes out in windows, each with a barrier behind it. Some windows are under way at a time, so that the switch never
-//! waits for us to hear of a barrier. A stage begins only when the one before is confirmed. It knows nothing of roles,
-//! deadlines of commands or what waits behind it: that is the lane's.
+//! waits for us to hear of a barrier. A stage begins only when the one before is confirmed. Where the switch takes bundles,
+//! the steps for rules and groups go as one, in the plan's order; meters never do, because no switch takes them there. A
+//! bundle that the switch does not do leaves its steps as not written.
+//!
+//! It knows nothing of roles, deadlines of commands or what waits behind it: that is the lane's.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use ofproto::{Body, ErrorMsg};
+use ofproto::{Body, BundleControl, ErrorMsg};
 use skerry_bus::{Cause, Fate, ObjectResult, ObjectResults};
 
+use crate::bundle::{self, BUNDLE_MAX, Bundle};
 use crate::convert;
 use crate::plan::{Plan, Step};
 use crate::role::switch_error;
@@ -57,9 +62,18 @@ pub(crate) struct Apply {
     steps: Vec<Step>,
     /// For each stage, the index behind its last step.
     borders: Vec<usize>,
+    /// The steps that go in bundles, if any do.
+    bundled: Range<usize>,
     confirmed: usize,
     written: usize,
     windows: VecDeque<Window>,
+    bundle: Option<Bundle>,
+    /// Number of the next bundle.
+    bundle_id: u32,
+    /// Why the switch did not take a bundle, to be told once.
+    disliked: Option<String>,
+    /// Something was written that may have changed the switch.
+    touched: bool,
     /// The switch answered a barrier.
     heard: bool,
     messages: u32,
@@ -72,6 +86,7 @@ pub(crate) struct Apply {
 
 impl Apply {
     pub(crate) fn new(plan: Plan, barrier_max: Duration) -> Self {
+        let bundled = plan.bundled();
         let mut steps = Vec::with_capacity(plan.len());
         let mut borders = Vec::with_capacity(plan.stages.len());
         for stage in plan.stages {
@@ -81,9 +96,14 @@ impl Apply {
         Apply {
             steps,
             borders,
+            bundled,
             confirmed: 0,
             written: 0,
             windows: VecDeque::new(),
+            bundle: None,
+            bundle_id: 0,
+            disliked: None,
+            touched: false,
             heard: false,
             messages: 0,
             trouble: None,
@@ -92,19 +112,45 @@ impl Apply {
         }
     }
 
+    /// How many messages could go in bundles.
+    pub(crate) fn bundled(&self) -> usize {
+        self.bundled.len()
+    }
+
+    /// Say before the first [`Apply::advance`] whether bundles are used; if so, the number of the first.
+    pub(crate) fn use_bundles(&mut self, first: Option<u32>) {
+        match first {
+            Some(id) => self.bundle_id = id,
+            None => self.bundled = 0..0,
+        }
+    }
+
     /// Whether anything was written.
     pub(crate) fn has_begun(&self) -> bool {
-        self.heard || !self.windows.is_empty()
+        self.heard || self.bundle.is_some() || !self.windows.is_empty()
     }
 
     /// When the switch is late.
     pub(crate) fn until(&self) -> Option<Instant> {
-        self.windows.front().map(|window| window.until)
+        match &self.bundle {
+            Some(bundle) => Some(bundle.until),
+            None => self.windows.front().map(|window| window.until),
+        }
+    }
+
+    /// Number of the bundle after the last one used.
+    pub(crate) fn next_bundle(&self) -> u32 {
+        self.bundle_id
+    }
+
+    /// Why the switch did not take a bundle; what was in it goes in stages. Told once.
+    pub(crate) fn take_disliked(&mut self) -> Option<String> {
+        self.disliked.take()
     }
 
     /// Write what may be written now. It may be asked at any time.
     pub(crate) fn advance(&mut self, now: Instant, wire: &mut Wire) {
-        while self.trouble.is_none() && self.windows.len() < WINDOWS_MAX {
+        while self.trouble.is_none() && self.bundle.is_none() && self.windows.len() < WINDOWS_MAX {
             let begin = self.borders.iter().copied().rfind(|border| *border <= self.written);
             let end = self.borders.iter().copied().find(|border| *border > self.written);
             let Some(end) = end else {
@@ -114,11 +160,32 @@ impl Apply {
                 }
                 return;
             };
+            if self.bundled.contains(&self.written) {
+                if self.confirmed == self.written {
+                    self.start_bundle(now, wire);
+                }
+                return;
+            }
             if self.confirmed < begin.unwrap_or(0) {
                 return;
             }
             self.window(now, end.min(self.written + WINDOW), wire);
         }
+    }
+
+    fn start_bundle(&mut self, now: Instant, wire: &mut Wire) {
+        let end = self.bundled.end.min(self.written + BUNDLE_MAX);
+        let steps = &self.steps[self.written..end];
+        let bundle = Bundle::start(self.bundle_id, steps, now + self.barrier_max, wire);
+        self.bundle_id = self.bundle_id.wrapping_add(1);
+        self.count(bundle.messages());
+        self.written = end;
+        self.bundle = Some(bundle);
+    }
+
+    fn count(&mut self, messages: usize) {
+        let messages = u32::try_from(messages).unwrap_or(u32::MAX);
+        self.messages = self.messages.saturating_add(messages);
     }
 
     fn window(&mut self, now: Instant, end: usize, wire: &mut Wire) {
@@ -135,7 +202,8 @@ impl Apply {
             self.written += 1;
         }
         let len = self.written - first;
-        self.messages = self.messages.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
+        self.count(len);
+        self.touched |= len > 0;
         let barrier = wire.send_short(Body::BarrierRequest);
         self.windows.push_back(Window {
             first,
@@ -147,7 +215,17 @@ impl Apply {
     }
 
     /// A barrier reply came. Gives whether it was ours.
-    pub(crate) fn barrier(&mut self, xid: u32) -> bool {
+    pub(crate) fn barrier(&mut self, now: Instant, xid: u32, wire: &mut Wire) -> bool {
+        if let Some(bundle) = &mut self.bundle {
+            return match bundle.barrier(xid, now + self.barrier_max, wire) {
+                None => false,
+                Some(None) => true,
+                Some(Some(end)) => {
+                    self.bundle_ended(end);
+                    true
+                }
+            };
+        }
         // What stands before a barrier is done when it is answered, earlier barriers included.
         let Some(at) = self.windows.iter().position(|window| window.barrier == xid) else {
             return false;
@@ -159,8 +237,43 @@ impl Apply {
         true
     }
 
+    fn bundle_ended(&mut self, end: bundle::End) {
+        self.bundle = None;
+        self.heard = true;
+        match end {
+            bundle::End::Done => {
+                self.touched = true;
+                self.confirmed = self.written;
+            }
+            bundle::End::Undone { refused, cause } => {
+                self.written = self.confirmed;
+                let first = self.confirmed;
+                self.failed
+                    .extend(refused.into_iter().map(|(n, cause)| (first + n, cause)));
+                self.trouble.get_or_insert(cause);
+            }
+            bundle::End::Disliked(why) => {
+                self.written = self.confirmed;
+                self.bundled = 0..0;
+                self.disliked = Some(why);
+            }
+            bundle::End::Unknown => {
+                self.touched = true;
+                self.trouble.get_or_insert(Cause::NoBarrier);
+            }
+        }
+    }
+
+    /// An answer about a bundle came. Gives whether it was one of ours.
+    pub(crate) fn bundle_reply(&mut self, xid: u32, reply: &BundleControl) -> bool {
+        self.bundle.as_mut().is_some_and(|bundle| bundle.reply(xid, reply))
+    }
+
     /// An error came. Gives whether it was about one of ours.
     pub(crate) fn error(&mut self, xid: u32, error: &ErrorMsg) -> bool {
+        if let Some(bundle) = &mut self.bundle {
+            return bundle.error(xid, error, &self.steps[self.confirmed..self.written]);
+        }
         for at in 0..self.windows.len() {
             let window = &self.windows[at];
             let nth = xid.wrapping_sub(window.first_xid) as usize;
@@ -186,17 +299,26 @@ impl Apply {
 
     /// Whether it is over; [`Apply::end`] is to follow.
     pub(crate) fn is_over(&self) -> bool {
-        self.windows.is_empty() && (self.trouble.is_some() || (self.heard && self.confirmed == self.steps.len()))
+        self.bundle.is_none()
+            && self.windows.is_empty()
+            && (self.trouble.is_some() || (self.heard && self.confirmed == self.steps.len()))
     }
 
     /// What became of it. `stopped`: why it is ended before it is over.
-    pub(crate) fn end(self, stopped: Option<Cause>) -> End {
+    pub(crate) fn end(mut self, stopped: Option<Cause>) -> End {
+        if let Some(bundle) = &self.bundle {
+            match bundle.may_be_done() {
+                true => self.touched = true,
+                // A bundle that is not committed goes with its connection, or is forgotten by the switch.
+                false => self.written = self.confirmed,
+            }
+        }
         let objects = self.results();
         End {
             objects,
             // What the switch said is the better reason.
             cause: self.trouble.or(stopped),
-            unchanged: self.messages == 0,
+            unchanged: !self.touched,
             messages: self.messages,
         }
     }
@@ -206,7 +328,12 @@ impl Apply {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let failed_until = |end: usize| self.failed.range(..end).count();
         let confirmed = self.confirmed - failed_until(self.confirmed);
-        let unconfirmed = self.written - confirmed - failed_until(self.written);
+        let unconfirmed = self.written
+            - self.confirmed
+            - self
+                .failed
+                .range(self.confirmed..self.written.max(self.confirmed))
+                .count();
         let result = |at: usize, fate| {
             let step = &self.steps[at];
             ObjectResult {

@@ -345,6 +345,15 @@ pub enum Fact {
         /// What told so.
         seen: String,
     },
+    /// It was found out whether a switch takes bundles.
+    Bundles {
+        /// The switch.
+        switch: SwitchId,
+        /// Whether it does.
+        taken: bool,
+        /// Why not: everything goes in stages for the rest of the connection.
+        why: Option<String>,
+    },
     /// A plan is about to be sent to a switch.
     Planned {
         /// The switch.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use skerry_bus::{BrokerClock, Epoch, Mode, Region, Topic};
 
+use crate::bundle::BundleUse;
 use crate::fact::{Counter, Fact};
 use crate::identity::{Identity, TlsFailure};
 use crate::known::Ours;
@@ -49,6 +50,8 @@ pub struct Config {
     pub challenge: Duration,
     /// Interval of the packets that measure the control channel's own round trip.
     pub control_rtt: Duration,
+    /// When bundles are used, for switches that take them.
+    pub bundles: BundleUse,
     /// Which groups and meters are ours, the same in the whole network.
     pub ours: Ours,
     /// Connections at a time, those still in handshake included. One more is closed at once.
@@ -78,6 +81,7 @@ impl Config {
             barrier_max: Duration::from_secs(30),
             challenge: Duration::from_secs(2),
             control_rtt: Duration::from_secs(1),
+            bundles: BundleUse::default(),
             ours: Ours::default(),
             connections_max: 4096,
             packets: PacketRates::default(),

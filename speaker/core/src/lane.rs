@@ -13,13 +13,14 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ofproto::{ErrorMsg, MultipartReply};
+use ofproto::{BundleControl, ErrorMsg, MultipartReply};
 use skerry_bus::reply::SwitchDump;
 use skerry_bus::{
     Cause, DesiredChange, Generation, ObjectResults, Objects, Outcome, RuleKey, Sending, SwitchPlan, Term, Wanted,
 };
 
 use crate::apply::{Apply, End};
+use crate::bundle::{BUNDLE_MAX, BundleUse, Found, Probe};
 use crate::dump::{Dump, Progress};
 use crate::job::JobId;
 use crate::keep::Keep;
@@ -60,6 +61,12 @@ pub(crate) enum Event {
         generation: Generation,
         steps: usize,
         plan: String,
+    },
+    /// It was found out whether the switch takes bundles; none: it cannot be asked at the moment.
+    Bundles {
+        taken: Option<bool>,
+        /// Why not.
+        why: Option<String>,
     },
     /// This is to be put on disk, then [`Lane::kept`] is to be told: nothing is sent before.
     Keep(Keep),
@@ -152,6 +159,9 @@ pub(crate) struct Lane {
     /// The newest generation read under the newest term.
     newest: Option<(Term, Generation)>,
     settings: Settings,
+    bundles: Bundles,
+    /// Number of the next bundle of this connection.
+    bundle_id: u32,
 }
 
 /// What a lane is told once.
@@ -161,6 +171,18 @@ pub(crate) struct Settings {
     pub(crate) barrier_max: Duration,
     /// Which objects are ours.
     pub(crate) ours: Ours,
+    /// When bundles are used.
+    pub(crate) bundles: BundleUse,
+}
+
+/// Whether the switch takes bundles.
+#[derive(Debug)]
+enum Bundles {
+    /// It was not asked: only a MASTER may.
+    Unknown,
+    Asking(Probe),
+    Taken,
+    Refused,
 }
 
 impl Lane {
@@ -171,6 +193,8 @@ impl Lane {
             held: None,
             newest: None,
             settings,
+            bundles: Bundles::Unknown,
+            bundle_id: 1,
         }
     }
 
@@ -182,6 +206,64 @@ impl Lane {
     /// Commands in it, the one under way included.
     pub(crate) fn depth(&self) -> usize {
         self.queue.len() + usize::from(!matches!(self.state, State::Idle))
+    }
+
+    /// Whether the switch takes bundles; none: it was not asked yet.
+    pub(crate) fn takes_bundles(&self) -> Option<bool> {
+        match self.bundles {
+            Bundles::Unknown | Bundles::Asking(_) => None,
+            Bundles::Taken => Some(true),
+            Bundles::Refused => Some(false),
+        }
+    }
+
+    /// How a plan would go.
+    fn sending(&self, messages: usize) -> Sending {
+        let fits = match self.settings.bundles {
+            BundleUse::Never => false,
+            BundleUse::Auto => (1..=BUNDLE_MAX).contains(&messages),
+            BundleUse::Always => messages > 0,
+        };
+        match (&self.bundles, fits) {
+            (Bundles::Taken, true) => Sending::Bundles,
+            (Bundles::Taken, false) | (Bundles::Unknown | Bundles::Asking(_) | Bundles::Refused, _) => Sending::Stages,
+        }
+    }
+
+    /// Ask whether the switch takes bundles, as soon as that may be asked.
+    fn probe(&mut self, now: Instant, authority: Authority, wire: &mut Wire) {
+        let may = matches!(authority, Authority::Master(_)) && self.settings.bundles != BundleUse::Never;
+        if may && matches!(self.bundles, Bundles::Unknown) {
+            let until = now + self.settings.barrier_max;
+            self.bundles = Bundles::Asking(Probe::start(self.bundle_id, until, wire));
+            self.bundle_id = self.bundle_id.wrapping_add(1);
+        }
+    }
+
+    fn found(&mut self, found: Found) -> Event {
+        let (bundles, why) = match found {
+            Found::Takes => (Bundles::Taken, None),
+            Found::Refuses(why) => (Bundles::Refused, Some(why)),
+            Found::NotAllowed => (Bundles::Unknown, None),
+        };
+        self.bundles = bundles;
+        Event::Bundles {
+            taken: self.takes_bundles(),
+            why,
+        }
+    }
+
+    /// An answer about a bundle came. Gives whether it was ours.
+    pub(crate) fn bundle(&mut self, xid: u32, reply: &BundleControl) -> bool {
+        if let Bundles::Asking(probe) = &mut self.bundles
+            && probe.reply(xid, reply)
+        {
+            return true;
+        }
+        match &mut self.state {
+            State::Applying(a) => a.apply.bundle_reply(xid, reply),
+            State::Idle | State::Dumping(_) => false,
+        }
     }
 
     fn ended(&self, job: JobId, outcome: Outcome, cause: Option<Cause>, messages: u32) -> Event {
@@ -257,6 +339,7 @@ impl Lane {
     pub(crate) fn advance(&mut self, now: Instant, authority: Authority, wire: &mut Wire) -> Vec<Event> {
         let mut events = Vec::new();
         self.expire(now, &mut events);
+        self.probe(now, authority, wire);
         loop {
             match &self.state {
                 State::Dumping(_) => return events,
@@ -443,17 +526,44 @@ impl Lane {
             events.push(self.ended(job, Outcome::Expired, Some(Cause::Deadline), 0));
             return true;
         }
-        a.apply.advance(now, wire);
+        if !a.apply.has_begun() {
+            if matches!(self.bundles, Bundles::Asking(_)) {
+                return false;
+            }
+            let bundled = a.apply.bundled();
+            let sending = self.sending(bundled);
+            let first = (sending == Sending::Bundles).then_some(self.bundle_id);
+            if let State::Applying(a) = &mut self.state {
+                a.apply.use_bundles(first);
+            }
+        }
+        if let State::Applying(a) = &mut self.state {
+            a.apply.advance(now, wire);
+            if a.apply.next_bundle() > 0 {
+                self.bundle_id = a.apply.next_bundle();
+            }
+        }
         false
     }
 
     /// A barrier reply came. Gives whether it was ours.
-    pub(crate) fn barrier(&mut self, xid: u32) -> (bool, Vec<Event>) {
-        let ours = match &mut self.state {
-            State::Applying(a) => a.apply.barrier(xid),
-            State::Idle | State::Dumping(_) => false,
+    pub(crate) fn barrier(&mut self, now: Instant, xid: u32, wire: &mut Wire) -> (bool, Vec<Event>) {
+        if let Bundles::Asking(probe) = &self.bundles
+            && let Some(found) = probe.barrier(xid)
+        {
+            return (true, vec![self.found(found)]);
+        }
+        let State::Applying(a) = &mut self.state else {
+            return (false, Vec::new());
         };
-        (ours, self.end_if_over())
+        let ours = a.apply.barrier(now, xid, wire);
+        let disliked = a.apply.take_disliked();
+        let mut events: Vec<Event> = disliked
+            .map(|why| self.found(Found::Refuses(why)))
+            .into_iter()
+            .collect();
+        events.extend(self.end_if_over());
+        (ours, events)
     }
 
     fn end_if_over(&mut self) -> Vec<Event> {
@@ -531,7 +641,7 @@ impl Lane {
         let plan = plan::plan(self.settings.ours, known, &wanted.objects)?;
         Ok(SwitchPlan {
             stages: plan.to_told(),
-            sending: Sending::Stages,
+            sending: self.sending(plan.bundled().len()),
             steps: u32::try_from(plan.len()).unwrap_or(u32::MAX),
             generation: Some(wanted.generation),
             foreign: known.foreign.clone(),
@@ -551,6 +661,11 @@ impl Lane {
 
     /// An error came. Gives whether it was about one of our messages.
     pub(crate) fn error(&mut self, xid: u32, error: &ErrorMsg) -> (bool, Vec<Event>) {
+        if let Bundles::Asking(probe) = &mut self.bundles
+            && probe.error(xid, error)
+        {
+            return (true, Vec::new());
+        }
         match &mut self.state {
             State::Idle => (false, Vec::new()),
             State::Dumping(d) => {
@@ -645,14 +760,19 @@ impl Lane {
             State::Applying(a) => a.apply.until(),
         };
         let waiting = self.queue.iter().filter_map(|w| w.expires).min();
-        match (state, waiting) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let asking = match &self.bundles {
+            Bundles::Asking(probe) => Some(probe.until),
+            Bundles::Unknown | Bundles::Taken | Bundles::Refused => None,
+        };
+        [state, waiting, asking].into_iter().flatten().min()
     }
 
     /// A deadline may have passed; [`Lane::advance`] is to follow.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Vec<Event> {
+        if matches!(&self.bundles, Bundles::Asking(probe) if now >= probe.until) {
+            let found = Found::Refuses("it did not answer in time".to_owned());
+            return vec![self.found(found)];
+        }
         match &self.state {
             State::Dumping(d) if now >= d.until => self.no_dump(Cause::NoBarrier).into_iter().collect(),
             State::Applying(a) if a.apply.until().is_some_and(|until| now >= until) => {

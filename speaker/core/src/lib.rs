@@ -5,7 +5,7 @@
 //! ```text
 //! connection  one TCP connection: framing, handshake, echo      role       MASTER and SLAVE at one switch
 //! lane        commands of one switch, in order                  plan       from what is to what shall be (pure)
-//! apply       a plan on its way to a switch
+//! apply       a plan on its way to a switch                     bundle      changes done together or not at all
 //! dump        what a switch holds                                known      sorted into ours and not ours
 //! convert     the contract's objects <-> OpenFlow                packet     the signed discovery packet (pure)
 //! discovery   when a packet leaves by which port                 links      which directions are seen or silent
@@ -18,6 +18,7 @@
 
 mod apply;
 pub mod bucket;
+pub mod bundle;
 mod clock;
 pub mod connection;
 mod convert;
@@ -47,6 +48,7 @@ mod timers;
 mod wire;
 
 pub use bucket::Rate;
+pub use bundle::BundleUse;
 pub use fact::{CloseReason, Counter, Fact};
 pub use identity::{CertificateTable, Certified, Fingerprint, Identity, TlsFailure, TlsFault};
 pub use io::{Config, ConnId, Input, Output};

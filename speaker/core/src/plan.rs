@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
+use std::ops::Range;
 
 use skerry_bus::{
     Action, Cause, Change, Cookie, Group, Meter, ObjectName, Objects, PlannedStage, PlannedStep, Rule, RuleKey,
@@ -71,6 +72,17 @@ impl Plan {
     /// How many messages it takes, barriers not counted.
     pub fn len(&self) -> usize {
         self.stages.iter().map(|s| s.steps.len()).sum()
+    }
+    /// The steps for rules and groups, which a bundle can carry: one after the other, between those for meters.
+    pub fn bundled(&self) -> Range<usize> {
+        let is_meter = |stage: &&Stage| stage.name.starts_with("meters");
+        let len = |stage: &Stage| stage.steps.len();
+        let first = self.stages.first().filter(is_meter).map_or(0, len);
+        let last = match self.stages.len() {
+            0 | 1 if first > 0 => 0,
+            _ => self.stages.last().filter(is_meter).map_or(0, len),
+        };
+        first..self.len() - last
     }
     /// The plan as text, cut to its first lines.
     pub fn to_text(&self, max: usize) -> String {

@@ -330,7 +330,7 @@ impl Speaker {
         let wire = &mut connection.wire;
         match body {
             Body::BarrierReply => {
-                let (ours, events) = entry.lane.barrier(xid);
+                let (ours, events) = entry.lane.barrier(now, xid, wire);
                 self.lane_events(now, switch, events);
                 self.count_unless(ours, Counter::Unexpected);
             }
@@ -354,6 +354,10 @@ impl Speaker {
                 if !known {
                     self.stray(now, switch, xid, &error);
                 }
+            }
+            Body::BundleControl(control) => {
+                let ours = entry.lane.bundle(xid, &control);
+                self.count_unless(ours, Counter::Unexpected);
             }
             Body::Experimenter(experimenter) => match RoleStatus::from_experimenter(&experimenter) {
                 Some(Ok(status)) => {

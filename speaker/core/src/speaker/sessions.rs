@@ -153,6 +153,7 @@ impl Speaker {
                 lane: Lane::new(lane::Settings {
                     barrier_max: self.config.barrier_max,
                     ours: self.config.ours,
+                    bundles: self.config.bundles,
                 }),
             },
         );
@@ -356,6 +357,14 @@ impl Speaker {
                     steps,
                     plan,
                 }),
+                lane::Event::Bundles { taken: None, .. } => {}
+                lane::Event::Bundles {
+                    taken: Some(taken),
+                    why,
+                } => {
+                    self.fact(Fact::Bundles { switch, taken, why });
+                    self.tell_changed(now, switch);
+                }
                 lane::Event::Keep(keep) => self.keep(now, switch, keep),
                 lane::Event::Ended(ended) => {
                     self.keep_ended(switch, ended.outcome);

@@ -36,7 +36,9 @@ impl Speaker {
             description: connection.description.clone(),
             ports: connection.ports.values().cloned().collect(),
             control_rtt_ns: self.latencies.control_of(switch).map(nanos),
-            features: SwitchFeatures::default(),
+            features: SwitchFeatures {
+                bundles: entry.lane.takes_bundles(),
+            },
         })
     }
 

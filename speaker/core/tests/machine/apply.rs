@@ -1,7 +1,9 @@
 //! What becomes of a plan on its way: by stages and by bundles, with every fault on the way.
 
 use skerry_bus::*;
+use skerry_speaker_core::{BundleUse, ConnId, Input};
 
+use super::model::{BundleQuirk, Quirks};
 use super::world::*;
 
 pub fn mixed() -> Objects {
@@ -45,7 +47,7 @@ fn counts(world: &World, name: &str) -> String {
 
 #[test]
 fn a_result_says_what_became_of_each_object() {
-    let mut world = active();
+    let mut world = with(BundleUse::Never);
     world.model(1).quirks.refuse_priority = Some(7);
     world.desired(0, "refused", 1, 1, 1, snapshot(mixed()));
     world.run(100 * MS);
@@ -157,4 +159,343 @@ fn a_plan_is_told_and_nothing_is_written() {
     assert!(
         matches!(world.ended(0, "nothing"), (Outcome::Rejected, Some(Cause::Malformed { detail })) if detail.starts_with("wanted"))
     );
+}
+
+fn with(bundles: BundleUse) -> World {
+    active_with(|config| config.bundles = bundles)
+}
+
+fn features(world: &World) -> Option<bool> {
+    let states = world.told(0, 0, |body| match body {
+        RegionEventBody::SwitchConnected { state } | RegionEventBody::SwitchChanged { state } => {
+            Some(state.features.bundles)
+        }
+        _ => None,
+    });
+    states.last().copied().flatten()
+}
+
+/// What the switch holds, in an order that says nothing.
+fn held(
+    world: &mut World,
+) -> (
+    Vec<ofproto::FlowStats>,
+    Vec<ofproto::GroupDesc>,
+    Vec<ofproto::MeterConfig>,
+) {
+    let model = world.model(1);
+    let mut flows = model.flows.clone();
+    flows.sort_by_key(|flow| (flow.table_id.0, flow.priority, format!("{:?}", flow.matching)));
+    (
+        flows,
+        model.groups.values().cloned().collect(),
+        model.meters.values().cloned().collect(),
+    )
+}
+
+#[test]
+fn a_small_plan_is_one_bundle_and_a_large_one_goes_in_stages() {
+    let mut world = with(BundleUse::Auto);
+    assert_eq!(features(&world), Some(true));
+    world.desired(0, "small", 1, 1, 1, snapshot(mixed()));
+    world.run(100 * MS);
+    assert_eq!(world.ended(0, "small"), (Outcome::Applied, None));
+    assert_eq!(world.result(0, "small").unwrap().messages, 6);
+    assert_eq!(counts(&world, "small"), "6 applied, 0 failed, 0 not tried");
+    assert_eq!(world.model(1).committed, 1);
+    assert_eq!(
+        plan(&mut world, "plan", Some(rules(1_000))).unwrap().sending,
+        Sending::Stages
+    );
+    assert_eq!(
+        plan(&mut world, "less", Some(rules(900))).unwrap().sending,
+        Sending::Bundles
+    );
+    world.desired(0, "large", 1, 1, 2, snapshot(rules(1_200)));
+    world.run(100 * MS);
+    assert_eq!(world.ended(0, "large"), (Outcome::Applied, None));
+    assert_eq!(world.model(1).committed, 1);
+
+    let mut world = with(BundleUse::Always);
+    world.desired(0, "large", 1, 1, 1, snapshot(rules(2_500)));
+    world.run(100 * MS);
+    assert_eq!(world.ended(0, "large"), (Outcome::Applied, None));
+    assert_eq!((world.model(1).committed, world.model(1).flows.len()), (3, 2_500));
+
+    let mut world = with(BundleUse::Never);
+    world.desired(0, "small", 1, 1, 1, snapshot(mixed()));
+    world.run(100 * MS);
+    assert_eq!(world.ended(0, "small"), (Outcome::Applied, None));
+    assert_eq!((world.model(1).committed, features(&world)), (0, None));
+}
+
+#[test]
+fn a_bundle_that_is_refused_changes_nothing_and_the_base_stands() {
+    for quirk in [BundleQuirk::RefuseAdd(2), BundleQuirk::Good, BundleQuirk::RefuseCommit] {
+        let mut world = with(BundleUse::Auto);
+        world.desired(0, "one", 1, 1, 1, snapshot(rules(2)));
+        world.run(100 * MS);
+        let before = held(&mut world);
+        let mut put = Objects::new();
+        for n in 10..15 {
+            put.put_rule(rule(0, n, u64::from(n)));
+        }
+        let change = |base| DesiredChange::Delta {
+            base: Generation(base),
+            put: put.clone(),
+            remove: Default::default(),
+        };
+        world.model(1).quirks.bundles = quirk;
+        world.model(1).quirks.refuse_priority = (quirk == BundleQuirk::Good).then_some(12);
+        world.desired(0, "bad", 1, 1, 2, change(1));
+        world.run(100 * MS);
+        let (outcome, cause) = world.ended(0, "bad");
+        assert_eq!(outcome, Outcome::Rejected, "{quirk:?}: {cause:?}");
+        let failed = usize::from(quirk != BundleQuirk::RefuseCommit);
+        assert_eq!(
+            counts(&world, "bad"),
+            format!("0 applied, {failed} failed, {} not tried", 5 - failed)
+        );
+        if failed > 0 {
+            // Later tables and higher priorities first: 14, 13, 12.
+            assert!(
+                matches!(&cause, Some(Cause::SwitchError { object, .. }) if object.contains("priority 12")),
+                "{cause:?}"
+            );
+            assert!(not_applied(&world, "bad")[0].starts_with("add rule of table 0, priority 12"));
+        }
+        assert_eq!(held(&mut world), before, "{quirk:?}");
+        // A step from the same base is taken: what stood stands.
+        world.model(1).quirks = Default::default();
+        world.desired(0, "good", 1, 1, 3, change(1));
+        world.run(100 * MS);
+        assert_eq!(world.ended(0, "good"), (Outcome::Applied, None), "{quirk:?}");
+        assert_eq!(world.model(1).flows.len(), 7);
+    }
+}
+
+#[test]
+fn meters_before_a_refused_bundle_make_it_failed() {
+    let mut world = with(BundleUse::Auto);
+    world.model(1).quirks.refuse_priority = Some(7);
+    world.desired(0, "one", 1, 1, 1, snapshot(mixed()));
+    world.run(100 * MS);
+    assert_eq!(world.ended(0, "one").0, Outcome::Failed, "the meter stands already");
+    assert_eq!(counts(&world, "one"), "1 applied, 1 failed, 4 not tried");
+    assert!(world.model(1).flows.is_empty() && world.model(1).groups.is_empty());
+}
+
+#[test]
+fn a_switch_that_dislikes_bundles_gets_stages_for_the_rest_of_its_connection() {
+    // Found out by asking.
+    for quirk in [BundleQuirk::Unknown, BundleQuirk::Full, BundleQuirk::Silent] {
+        let mut world = World::new(&["east"]);
+        world.add_switch(1, 2);
+        world.model(1).quirks.bundles = quirk;
+        world.connect(1, 0);
+        world.run(50 * MS);
+        world.activate(0, 1, 1);
+        world.run(50 * MS);
+        assert_eq!(features(&world), Some(false), "{quirk:?}");
+        world.desired(0, "one", 1, 1, 1, snapshot(mixed()));
+        world.run(100 * MS);
+        assert_eq!(world.ended(0, "one"), (Outcome::Applied, None), "{quirk:?}");
+        assert_eq!(world.model(1).committed, 0);
+    }
+    // Found out by the first bundle, whose steps then go in stages.
+    for quirk in [
+        BundleQuirk::Unknown,
+        BundleQuirk::Full,
+        BundleQuirk::Silent,
+        BundleQuirk::NoMessages,
+        BundleQuirk::TimedOut,
+    ] {
+        let mut world = with(BundleUse::Auto);
+        world.model(1).quirks.bundles = quirk;
+        world.desired(0, "one", 1, 1, 1, snapshot(mixed()));
+        world.run(100 * MS);
+        assert_eq!(world.ended(0, "one"), (Outcome::Applied, None), "{quirk:?}");
+        assert_eq!(counts(&world, "one"), "6 applied, 0 failed, 0 not tried");
+        assert_eq!(
+            (world.model(1).committed, features(&world)),
+            (0, Some(false)),
+            "{quirk:?}"
+        );
+        // A new connection is asked anew.
+        world.model(1).quirks = Default::default();
+        let closed = Input::Closed {
+            conn: ConnId(1),
+            reason: "reset".into(),
+        };
+        world.input(0, closed);
+        world.model(1).disconnect(1);
+        world.connect(1, 0);
+        world.run(50 * MS);
+        world.activate(0, 1, 2);
+        world.run(50 * MS);
+        assert_eq!(features(&world), Some(true), "{quirk:?}");
+    }
+}
+
+#[test]
+fn a_connection_that_is_lost_before_a_bundle_is_done_leaves_everything_as_it_was() {
+    // Before and after the commit was sent: only then it is not certain.
+    for (wait, outcome, counted) in [
+        (3 * MS, Outcome::Rejected, "0 applied, 0 failed, 2 not tried"),
+        (
+            5 * MS,
+            Outcome::Failed,
+            "0 applied, 0 failed, 2 not confirmed, 0 not tried",
+        ),
+    ] {
+        let mut world = with(BundleUse::Auto);
+        // The dump takes two milliseconds there and back, and so does each phase.
+        world.desired(0, "one", 1, 1, 1, snapshot(rules(2)));
+        world.run(wait);
+        let closed = Input::Closed {
+            conn: ConnId(1),
+            reason: "reset".into(),
+        };
+        world.input(0, closed);
+        world.model(1).disconnect(1);
+        assert_eq!(world.ended(0, "one"), (outcome, Some(Cause::ConnectionLost)));
+        assert_eq!(counts(&world, "one"), counted);
+        assert!(world.model(1).flows.is_empty() || outcome == Outcome::Failed);
+    }
+    let mut world = with(BundleUse::Auto);
+    world.model(1).quirks.bundles = BundleQuirk::DoneSilently;
+    world.desired(0, "one", 1, 1, 1, snapshot(rules(2)));
+    world.run(100 * MS);
+    assert_eq!(world.ended(0, "one"), (Outcome::Failed, Some(Cause::NoBarrier)));
+    assert_eq!(
+        counts(&world, "one"),
+        "0 applied, 0 failed, 2 not confirmed, 0 not tried"
+    );
+}
+
+/// A small generator (xorshift), so that a seed gives the same run everywhere.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self, below: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % below
+    }
+
+    /// Objects that name only each other: groups name groups of larger numbers.
+    fn objects(&mut self) -> Objects {
+        let mut objects = Objects::new();
+        for id in 1..=5 {
+            if self.next(2) == 0 {
+                objects.put_meter(Meter {
+                    id,
+                    unit: MeterUnit::Kbps,
+                    rate: 1 + self.next(3) as u32,
+                    burst: 1,
+                });
+            }
+        }
+        for id in (1..=6).rev() {
+            if self.next(2) == 0 {
+                continue;
+            }
+            let named: Vec<u32> = objects.groups.keys().copied().filter(|_| self.next(3) == 0).collect();
+            let mut buckets: Vec<Bucket> = named
+                .into_iter()
+                .map(|id| Bucket {
+                    actions: vec![Action::Group(id)],
+                })
+                .collect();
+            buckets.push(Bucket {
+                actions: vec![Action::Output(OutPort::Port(PortNo(1 + self.next(3) as u32)))],
+            });
+            objects.put_group(Group {
+                id,
+                kind: GroupKind::All,
+                buckets,
+            });
+        }
+        for n in 0..self.next(20) {
+            let mut rule = rule(self.next(3) as u8, 10 + self.next(2) as u16, n % 7);
+            rule.cookie = Cookie(1 << 62 | self.next(3));
+            let meters: Vec<u32> = objects.meters.keys().copied().collect();
+            let groups: Vec<u32> = objects.groups.keys().copied().collect();
+            if !meters.is_empty() && self.next(2) == 0 {
+                rule.meter = Some(meters[self.next(meters.len() as u64) as usize]);
+            }
+            if !groups.is_empty() && self.next(2) == 0 {
+                rule.apply
+                    .push(Action::Group(groups[self.next(groups.len() as u64) as usize]));
+            }
+            objects.put_rule(rule);
+        }
+        objects
+    }
+}
+
+/// From anything to anything, whatever the switch refuses on the way: in the end it is as wanted, what is foreign is
+/// untouched, and the model (which refuses it) never saw a rule that names an absent group.
+#[test]
+fn whatever_stood_and_whatever_fails_the_switch_becomes_what_is_wanted() {
+    for seed in 1..=300u64 {
+        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mode = [BundleUse::Auto, BundleUse::Never, BundleUse::Always][seed as usize % 3];
+        let mut world = with(mode);
+        let foreign_group = ofproto::GroupDesc {
+            kind: ofproto::GroupType::SELECT,
+            group_id: ofproto::GroupId(5_000),
+            buckets: vec![],
+        };
+        let foreign_meter = ofproto::MeterConfig {
+            flags: ofproto::MeterFlags::KBPS,
+            meter_id: ofproto::MeterId(3_000),
+            bands: vec![],
+        };
+        world.model(1).groups.insert(5_000, foreign_group);
+        world.model(1).meters.insert(3_000, foreign_meter);
+        world.desired(0, "foreign", 1, 1, 1, snapshot(rules(1)));
+        world.run(50 * MS);
+        let mut foreign = world.model(1).flows[0].clone();
+        (foreign.cookie, foreign.priority) = (5, 5);
+        world.model(1).flows.push(foreign.clone());
+        for generation in 2..6 {
+            let wanted = random.objects();
+            let quirks = &mut world.model(1).quirks;
+            quirks.bundles = match random.next(8) {
+                0 => BundleQuirk::RefuseAdd(random.next(6) as usize),
+                1 => BundleQuirk::RefuseCommit,
+                2 => BundleQuirk::TimedOut,
+                3 => BundleQuirk::DoneSilently,
+                4 => BundleQuirk::NoMessages,
+                _ => BundleQuirk::Good,
+            };
+            quirks.refuse_priority = (random.next(3) == 0).then_some(10);
+            let faults = *quirks;
+            let errors = world.model(1).errors.len();
+            let name = format!("try-{generation}");
+            world.desired(0, &name, 1, 1, generation * 2, snapshot(wanted.clone()));
+            world.run(50 * MS);
+            let (outcome, cause) = world.ended(0, &name);
+            world.model(1).quirks = Quirks::default();
+            let new: Vec<_> = world.model(1).errors[errors..].to_vec();
+            assert!(
+                outcome == Outcome::Applied || faults != Quirks::default(),
+                "seed {seed}: {cause:?} without a fault: {new:?}"
+            );
+            let absent = new
+                .iter()
+                .find(|e| e.kind == ofproto::ErrorType::BAD_ACTION && e.code == 9);
+            assert_eq!(absent, None, "seed {seed}: a rule named an absent group");
+            let name = format!("mend-{generation}");
+            world.desired(0, &name, 1, 1, generation * 2 + 1, snapshot(wanted.clone()));
+            world.run(50 * MS);
+            assert_eq!(world.ended(0, &name), (Outcome::Applied, None), "seed {seed}");
+            let left = plan(&mut world, &format!("left-{generation}"), Some(wanted)).unwrap();
+            assert_eq!(left.steps, 0, "seed {seed}: {left}");
+            assert_eq!(left.foreign.len(), 3, "seed {seed}: {left:?}");
+            assert!(world.model(1).flows.contains(&foreign), "seed {seed}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use ofproto::Body;
 use skerry_bus::objects::ObjectKeys;
 use skerry_bus::*;
-use skerry_speaker_core::{ConnId, Counter, Input};
+use skerry_speaker_core::{BundleUse, ConnId, Counter, Input};
 
 use super::apply::mixed;
 use super::world::*;
@@ -200,26 +200,26 @@ fn an_error_of_the_switch_fails_the_command_and_names_the_object() {
 fn at_most_two_windows_are_written_before_the_switch_confirms() {
     let mut world = active();
     world.model(1).quirks.no_barrier = true;
-    world.desired(0, "big", 1, 1, 1, snapshot(rules(900)));
+    world.desired(0, "big", 1, 1, 1, snapshot(rules(1_200)));
     world.run(SECOND);
     assert_eq!(world.model(1).writes.len(), 512);
     assert!(world.result(0, "big").is_none());
     world.run(30 * SECOND);
     assert_eq!(world.ended(0, "big"), (Outcome::Failed, Some(Cause::NoBarrier)));
     world.model(1).quirks.no_barrier = false;
-    world.desired(0, "again", 1, 1, 2, snapshot(rules(900)));
+    world.desired(0, "again", 1, 1, 2, snapshot(rules(1_200)));
     world.run(SECOND);
     assert_eq!(world.ended(0, "again"), (Outcome::Applied, None));
     assert_eq!(
         world.result(0, "again").unwrap().messages,
-        388,
+        688,
         "what stands already is not written again"
     );
 }
 
 #[test]
 fn a_connection_that_ends_fails_what_was_sent_and_rejects_what_was_not() {
-    let mut world = active();
+    let mut world = active_with(|config| config.bundles = BundleUse::Never);
     world.desired(0, "one", 1, 1, 1, snapshot(rules(1)));
     world.run(100 * MS);
     world.desired(0, "sent", 1, 1, 2, delta(1, rules(2)));

@@ -36,6 +36,32 @@ pub struct Quirks {
     pub newer_after_nochange: u32,
     /// It answers no packet-out to the controller.
     pub no_control: bool,
+    /// What it does with bundles.
+    pub bundles: BundleQuirk,
+}
+
+/// What a switch does with bundles.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BundleQuirk {
+    /// It does them.
+    #[default]
+    Good,
+    /// It knows no such message.
+    Unknown,
+    /// It has no room for one.
+    Full,
+    /// It says nothing to them.
+    Silent,
+    /// It takes no message into one.
+    NoMessages,
+    /// It refuses the message at this place when it is added.
+    RefuseAdd(usize),
+    /// It does not do them when they are to be done, and names no message.
+    RefuseCommit,
+    /// It forgot the bundle when it is to be done.
+    TimedOut,
+    /// It does them and does not say so.
+    DoneSilently,
 }
 
 /// The switch.
@@ -52,7 +78,11 @@ pub struct Model {
     pub writes: Vec<(u64, Body)>,
     /// Errors it answered.
     pub errors: Vec<ErrorMsg>,
+    /// Bundles that were done.
+    pub committed: usize,
     controllers: BTreeMap<u64, Controller>,
+    /// Open bundles: connection and number, whether it is closed, and the messages.
+    bundles: BTreeMap<(u64, u32), (bool, Vec<Message>)>,
 }
 
 pub fn port(number: u32) -> Port {
@@ -91,7 +121,9 @@ impl Model {
             quirks: Quirks::default(),
             writes: Vec::new(),
             errors: Vec::new(),
+            committed: 0,
             controllers: BTreeMap::new(),
+            bundles: BTreeMap::new(),
         }
     }
 
@@ -110,6 +142,7 @@ impl Model {
 
     pub fn disconnect(&mut self, conn: u64) {
         self.controllers.remove(&conn);
+        self.bundles.retain(|(of, _), _| *of != conn);
     }
 
     pub fn role(&self, conn: u64) -> Option<ControllerRole> {
@@ -142,9 +175,15 @@ impl Model {
         let mut replies = Vec::new();
         let is_write = matches!(
             message.body,
-            Body::FlowMod(_) | Body::GroupMod(_) | Body::MeterMod(_) | Body::PacketOut(_)
+            Body::FlowMod(_)
+                | Body::GroupMod(_)
+                | Body::MeterMod(_)
+                | Body::PacketOut(_)
+                | Body::BundleControl(_)
+                | Body::BundleAdd(_)
         );
-        if is_write && !matches!(message.body, Body::PacketOut(_)) {
+        let is_change = matches!(message.body, Body::FlowMod(_) | Body::GroupMod(_) | Body::MeterMod(_));
+        if is_change {
             self.writes.push((conn, message.body.clone()));
         }
         if is_write && self.role(conn) == Some(ControllerRole::SLAVE) {
@@ -184,6 +223,15 @@ impl Model {
                         }
                     }
                 }
+                Body::BundleControl(control) => {
+                    for (xid, body) in self.bundle_control(conn, xid, &control) {
+                        if let Body::Error(error) = &body {
+                            self.errors.push(error.clone());
+                        }
+                        effects.push(reply(conn, Message::new(xid, body)));
+                    }
+                }
+                Body::BundleAdd(add) => replies.extend(self.bundle_add(conn, xid, &add)),
                 Body::Error(error) => panic!("the speaker sent {error}"),
                 body => panic!("the speaker sent {body:?}"),
             }
@@ -194,6 +242,102 @@ impl Model {
             }
             effects.push(reply(conn, Message::new(xid, body)));
         }
+    }
+
+    fn bundle_control(&mut self, conn: u64, xid: u32, control: &BundleControl) -> Vec<(u32, Body)> {
+        use BundleCtrlType as T;
+        let key = (conn, control.bundle_id);
+        let failed = |code: BundleFailedCode| Body::Error(ErrorMsg::of_bundle(VERSION_1_3, code, &[]));
+        let done = |kind| Body::BundleControl(BundleControl::new(control.bundle_id, kind, control.flags));
+        assert_eq!(control.flags, BundleFlags::ATOMIC | BundleFlags::ORDERED);
+        let answer = match (self.quirks.bundles, control.kind) {
+            (BundleQuirk::Unknown, _) => error(ErrorType::BAD_REQUEST, BadRequestCode::BAD_EXPERIMENTER.0),
+            (BundleQuirk::Silent, _) => return Vec::new(),
+            (BundleQuirk::Full, T::OPEN_REQUEST) => failed(BundleFailedCode::OUT_OF_BUNDLES),
+            (_, T::OPEN_REQUEST) => match self.bundles.insert(key, (false, Vec::new())) {
+                Some(_) => panic!("bundle {} is open already", control.bundle_id),
+                None => done(T::OPEN_REPLY),
+            },
+            (_, T::CLOSE_REQUEST) => match self.bundles.get_mut(&key) {
+                Some((closed, _)) => {
+                    *closed = true;
+                    done(T::CLOSE_REPLY)
+                }
+                None => failed(BundleFailedCode::BAD_ID),
+            },
+            (_, T::DISCARD_REQUEST) => match self.bundles.remove(&key) {
+                Some(_) => done(T::DISCARD_REPLY),
+                None => failed(BundleFailedCode::BAD_ID),
+            },
+            (quirk, T::COMMIT_REQUEST) => match (self.bundles.remove(&key), quirk) {
+                (None, _) => failed(BundleFailedCode::BAD_ID),
+                (Some(_), BundleQuirk::RefuseCommit) => failed(BundleFailedCode::MSG_FAILED),
+                (Some(_), BundleQuirk::TimedOut) => failed(BundleFailedCode::TIMEOUT),
+                (Some((closed, messages)), _) => {
+                    assert!(closed, "a bundle is closed before it is done");
+                    match self.commit(conn, messages) {
+                        Some((of, error)) => {
+                            return vec![(of, error), (xid, failed(BundleFailedCode::MSG_FAILED))];
+                        }
+                        None if quirk == BundleQuirk::DoneSilently => return Vec::new(),
+                        None => done(T::COMMIT_REPLY),
+                    }
+                }
+            },
+            (_, other) => panic!("the speaker sent {other}"),
+        };
+        vec![(xid, answer)]
+    }
+
+    fn bundle_add(&mut self, conn: u64, xid: u32, add: &BundleAdd) -> Option<Body> {
+        let message = add.decode_message().expect("the speaker sends what can be read");
+        assert_eq!(message.xid, xid, "EXT-230: the xids are the same");
+        match &message.body {
+            Body::FlowMod(_) | Body::GroupMod(_) => {}
+            other => panic!("a bundle with {other:?}"),
+        }
+        match self.quirks.bundles {
+            BundleQuirk::Unknown => return Some(error(ErrorType::BAD_REQUEST, BadRequestCode::BAD_EXPERIMENTER.0)),
+            BundleQuirk::Silent => return None,
+            BundleQuirk::NoMessages => {
+                let unsupported = BundleFailedCode::MSG_UNSUP;
+                return Some(Body::Error(ErrorMsg::of_bundle(VERSION_1_3, unsupported, &[])));
+            }
+            _ => {}
+        }
+        let Some((_, messages)) = self.bundles.get_mut(&(conn, add.bundle_id)) else {
+            return Some(Body::Error(ErrorMsg::of_bundle(
+                VERSION_1_3,
+                BundleFailedCode::BAD_ID,
+                &[],
+            )));
+        };
+        if self.quirks.bundles == BundleQuirk::RefuseAdd(messages.len()) {
+            self.quirks.bundles = BundleQuirk::Good;
+            return Some(error(ErrorType::BAD_ACTION, BadActionCode::BAD_OUT_PORT.0));
+        }
+        messages.push(message);
+        None
+    }
+
+    /// Do all of it or nothing. Gives the message that cannot be done.
+    fn commit(&mut self, conn: u64, messages: Vec<Message>) -> Option<(u32, Body)> {
+        let before = (self.flows.clone(), self.groups.clone());
+        for message in &messages {
+            let failed = match message.body.clone() {
+                Body::FlowMod(flow) => self.flow_mod(flow),
+                Body::GroupMod(group) => self.group_mod(group),
+                other => panic!("a bundle with {other:?}"),
+            };
+            if let Some(error) = failed {
+                (self.flows, self.groups) = before;
+                return Some((message.xid, error));
+            }
+        }
+        self.committed += 1;
+        self.writes
+            .extend(messages.into_iter().map(|message| (conn, message.body)));
+        None
     }
 
     fn multipart(&self, request: MultipartRequestBody) -> Vec<Body> {

@@ -2,12 +2,13 @@
 
 use ofproto::{Body, ControllerRole, ErrorType, Message, RoleReason, RoleStatus};
 use skerry_bus::*;
+use skerry_speaker_core::BundleUse;
 
 use super::world::*;
 
 /// Both regions connected, the first active under term 1 with a generation applied.
 fn two_regions() -> World {
-    let mut world = World::new(&["east", "west"]);
+    let mut world = World::with(&["east", "west"], |config| config.bundles = BundleUse::Never);
     world.add_switch(1, 2);
     world.connect(1, 0);
     world.connect(1, 1);

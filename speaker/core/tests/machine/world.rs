@@ -547,7 +547,12 @@ impl World {
 
 /// A world with one speaker that is active, under term 1, for switch 1 with two ports.
 pub fn active() -> World {
-    let mut world = World::new(&["east"]);
+    active_with(|_| {})
+}
+
+/// The same, with another configuration.
+pub fn active_with(change: impl Fn(&mut Config)) -> World {
+    let mut world = World::with(&["east"], change);
     world.add_switch(1, 2);
     world.connect(1, 0);
     world.run(50 * MS);
