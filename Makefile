@@ -10,9 +10,9 @@
 include scripts/exit-codes.mk
 
 # CHECK=1 and SIM=1 belong to the demo, SEED=N and SKIP_OK=1 to the tests, SKIP_PEERS=1 to
-# the measurement of the codec.
+# the measurements, QUICK=1 to that of the speaker.
 DEMO_FLAGS := $(if $(filter 1,$(CHECK)),--check) $(if $(filter 1,$(SIM)),--sim)
-export SEED SKIP_OK SKIP_PEERS
+export SEED SKIP_OK SKIP_PEERS QUICK
 
 .PHONY: help
 help:
@@ -27,6 +27,7 @@ help:
 	$(RUN)echo 'make fuzz TARGET=name MINUTES=10  one fuzz target of fuzz/ (nightly Rust; without TARGET: which there are)'
 	$(RUN)echo 'make lint          formatting and clippy, warnings are errors'
 	$(RUN)echo 'make bench-codec   the codec beside openflowj, os-ken and the machine itself: target/bench/codec.json'
+	$(RUN)echo 'make bench-speaker the speaker with 1,000 switches, a real one, a flood and a bare loop: target/bench/speaker.json (QUICK=1: only whether it works)'
 
 .PHONY: setup
 setup:
@@ -73,3 +74,9 @@ bench-codec: bench-codec-run
 	$(FAILS_WITH_1)
 bench-codec-run:
 	$(RUN_MARKED) scripts/bench-codec
+
+.PHONY: bench-speaker bench-speaker-run
+bench-speaker: bench-speaker-run
+	$(FAILS_WITH_1)
+bench-speaker-run:
+	$(RUN_MARKED) scripts/bench-speaker

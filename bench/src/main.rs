@@ -5,11 +5,11 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use skerry_bench::allocations::Counting;
 use skerry_bench::clock::MEASUREMENT;
-use skerry_bench::figure::{About, figures};
+use skerry_bench::codec::{About, figures};
 use skerry_bench::peer::{self, Peer, WarmUp};
 use skerry_bench::report::Report;
 use skerry_bench::rounds::{self, Effort};
-use std::fs;
+use skerry_bench::{machine, table};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -110,10 +110,10 @@ fn run(args: &Args) -> Result<()> {
     let about: Vec<(&str, About)> = peers.iter().map(|peer| (peer.name, about(peer))).collect();
     let report = Report {
         commit: args.commit.clone(),
-        machine: machine(),
+        machine: machine::described(),
         figures: figures(&measured, &about),
     };
-    print!("{}", report.table()?);
+    print!("{}", table::table(&report)?);
     let file = args.folder.join("codec.json");
     report.write(&file)?;
     println!("\nwritten to {}", file.display());
@@ -126,30 +126,4 @@ fn warm(name: &'static str, corpus: &Path, command: impl Fn() -> Command, least:
     peer.warm_up(least, MEASUREMENT)
         .with_context(|| format!("warming up {name}"))?;
     Ok(peer)
-}
-
-/// The machine, and how this process stands on it.
-fn machine() -> String {
-    let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
-    let value_of = |text: &str, key: &str| {
-        let line = text.lines().find(|line| line.starts_with(key))?;
-        Some(line.split_once(':')?.1.trim().to_owned())
-    };
-    let unknown = || "unknown".to_owned();
-    let cpus = read("/proc/cpuinfo");
-    let model = value_of(&cpus, "model name").unwrap_or_else(unknown);
-    let cores = cpus.lines().filter(|line| line.starts_with("processor")).count();
-    let allowed = value_of(&read("/proc/self/status"), "Cpus_allowed_list").unwrap_or_else(unknown);
-    let group = read("/proc/self/autogroup");
-    let group = group
-        .trim()
-        .rsplit_once("nice ")
-        .map_or("no autogroup", |(_, nice)| nice);
-    let kernel = read("/proc/sys/kernel/osrelease");
-    let load = read("/proc/loadavg");
-    let load = load.split_whitespace().take(1).collect::<String>();
-    format!(
-        "{model}, {cores} cores, Linux {}; pinned to core {allowed}, autogroup nice {group}, load average {load}",
-        kernel.trim()
-    )
 }

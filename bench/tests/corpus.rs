@@ -3,8 +3,8 @@
 
 use bytes::BytesMut;
 use ofproto::Message;
+use skerry_bench::codec::figures;
 use skerry_bench::corpus::{self, Kind};
-use skerry_bench::figure::figures;
 use skerry_bench::rounds::{self, Effort};
 use skerry_bench::stream::Stream;
 use skerry_bench::{checksum, floor, ours, reading};

@@ -255,8 +255,7 @@ impl Daemons {
     /// # Errors
     /// Its metrics are not reachable.
     pub fn metric(&self, daemon: &Daemon, name: &str, label: &str) -> Result<f64> {
-        let url = format!("http://{}/metrics", daemon.metrics);
-        let text = self.within(|| ureq::get(&url).call().and_then(|mut r| r.body_mut().read_to_string()))??;
+        let text = self.metrics(daemon)?;
         let fits = |line: &&str| {
             let rest = line.strip_prefix(name);
             rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && (label.is_empty() || rest.contains(label)))
@@ -266,6 +265,15 @@ impl Daemons {
             .filter(fits)
             .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
         Ok(values.sum())
+    }
+
+    /// All metrics of a daemon, as its page shows them.
+    ///
+    /// # Errors
+    /// They are not reachable.
+    pub fn metrics(&self, daemon: &Daemon) -> Result<String> {
+        let url = format!("http://{}/metrics", daemon.metrics);
+        Ok(self.within(|| ureq::get(&url).call().and_then(|mut r| r.body_mut().read_to_string()))??)
     }
 
     fn kafka_section(&self) -> String {

@@ -10,6 +10,18 @@ use serde_json::Value;
 const ARROWS: &[(&str, &[&str])] = &[
     ("ofproto", &[]),
     ("skerry-bench", &["ofproto"]),
+    (
+        "skerry-bench-speaker",
+        &[
+            "ofproto",
+            "skerry-bus",
+            "skerry-io",
+            "skerry-network",
+            "skerry-speaker-core",
+            "skerry-bench",
+            "skerry-tests",
+        ],
+    ),
     ("skerry-bus", &[]),
     ("skerry-network", &["skerry-bus"]),
     ("skerry-speaker-core", &["ofproto", "skerry-bus"]),

@@ -8,6 +8,7 @@ mod bad_record;
 mod bad_request;
 mod bad_switch;
 mod bench;
+mod bench_speaker;
 mod delay;
 mod demo;
 mod lab;
@@ -95,6 +96,7 @@ fn main() {
         bad_record::TESTS,
         restart::TESTS,
         scenario::TESTS,
+        bench_speaker::TESTS,
     ];
     let trials = suites.into_iter().flatten().map(|Test(name, needs, run)| {
         let lacking = needs.iter().find_map(|need| need.lacking());
