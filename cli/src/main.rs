@@ -10,6 +10,7 @@ mod broker;
 mod commands;
 mod endpoint;
 mod failure;
+mod lab_ca;
 mod lines;
 mod load;
 mod ofp;
@@ -89,6 +90,8 @@ enum Command {
     Ofp(ofp::Command),
     /// The trial broker, for one machine
     Broker(broker::BrokerArgs),
+    /// A CA for a trial, with the certificates of a speaker and of switches
+    LabCa(lab_ca::LabCaArgs),
     /// Simulated switches, cables and hosts in one process
     Sim(sim::SimArgs),
     /// Simulated switches by the thousand, to load a controller and measure it
@@ -125,6 +128,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Ofp(command) => ofp::run(&command),
         Command::Sim(args) => sim::run(&args),
         Command::Load(args) => load::run(&args),
+        Command::LabCa(args) => lab_ca::run(&args).map_err(|e| Failure::Failed(format!("{e:#}"))),
         Command::Broker(args) => broker::run(&args).map_err(|e| Failure::Failed(format!("{e:#}"))),
     }
 }

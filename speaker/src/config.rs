@@ -337,7 +337,8 @@ impl Settings for SpeakerConfig {
             }
         }
         let needed = (DISCOVERY_PER_INTERVAL * 1_000).div_ceil(i.discovery_ms.max(1));
-        if (1..needed).contains(&u64::from(p.discovery_per_port)) {
+        // An interval that is wrong itself is named above.
+        if i.discovery_ms >= 50 && (1..needed).contains(&u64::from(p.discovery_per_port)) {
             faults.push((
                 "packets.discovery_per_port".to_owned(),
                 format!(

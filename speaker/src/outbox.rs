@@ -366,6 +366,76 @@ mod tests {
         assert_eq!(*outbox.socket.got.borrow(), b"bye");
     }
 
+    /// Takes all it is given at once and puts it out as there is room, with a full stop at the end, as TLS does.
+    #[derive(Default)]
+    struct Records {
+        below: Socket,
+        held: RefCell<Vec<u8>>,
+    }
+
+    impl TryWrite for Records {
+        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+            if self.try_flush()? != Held::Nothing {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            self.held.borrow_mut().extend_from_slice(bytes);
+            self.try_flush()?;
+            Ok(bytes.len())
+        }
+
+        fn try_flush(&self) -> io::Result<Held> {
+            let mut held = self.held.borrow_mut();
+            let before = held.len();
+            while !held.is_empty() {
+                match self.below.try_write(&held) {
+                    Ok(out) => drop(held.drain(..out)),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        return Ok(if held.len() < before { Held::Less } else { Held::Same });
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(Held::Nothing)
+        }
+
+        fn finish(&self) {
+            self.held.borrow_mut().push(b'.');
+        }
+    }
+
+    #[test]
+    fn what_a_transport_holds_has_the_same_limits_and_its_last_words_come_last() {
+        let t = Instant::now();
+        let second = Duration::from_secs(1);
+        let outbox = Outbox::new(Records::default(), LIMITS);
+        outbox.socket.below.room.set(1);
+        outbox
+            .write(t, Bytes::from_static(b"abc"))
+            .expect("the transport took it");
+        outbox.write(t + second, Bytes::from_static(b"de")).expect("fits");
+        // Each byte that goes out is a sign of life, also of those the transport holds.
+        outbox.socket.below.room.set(1);
+        let at = t + 9 * second;
+        assert_eq!(outbox.advance(at), Ok(Next::Writable(at + LIMITS.stall)));
+        assert_eq!(outbox.advance(at + second), Ok(Next::Writable(at + LIMITS.stall)));
+        assert_eq!(outbox.advance(at + LIMITS.stall), Err(Stuck::Stalled(LIMITS.stall)));
+        outbox.socket.below.room.set(100);
+        assert_eq!(outbox.advance(at), Ok(Next::Changed));
+        // Nothing waited for long: the time of what waits next begins with it.
+        outbox.socket.below.room.set(0);
+        let later = at + 100 * second;
+        outbox
+            .write(later, Bytes::from_static(b"f"))
+            .expect("the transport took it");
+        assert_eq!(outbox.advance(later), Ok(Next::Writable(later + LIMITS.stall)));
+        outbox.close(later);
+        assert_eq!(outbox.advance(later), Ok(Next::Writable(later + LINGER_MAX)));
+        outbox.socket.below.room.set(100);
+        assert_eq!(outbox.advance(later), Ok(Next::Done));
+        assert_eq!(outbox.advance(later), Ok(Next::Done));
+        assert_eq!(*outbox.socket.below.got.borrow(), b"abcdef.");
+    }
+
     #[test]
     fn a_broken_socket_is_told_with_its_cause() {
         let outbox = outbox(9);

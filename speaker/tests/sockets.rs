@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use skerry_speaker::outbox::{OutboxLimits, Stuck};
-use skerry_speaker::sockets::{SocketEvent, SocketLimits, Sockets, Transport};
+use skerry_speaker::sockets::{KEEPALIVE, SocketEvent, SocketLimits, Sockets, Transport, USER_TIMEOUT};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 const LIMITS: SocketLimits = SocketLimits {
@@ -127,6 +127,23 @@ fn a_switch_that_does_not_read_is_given_up() {
     };
     assert_eq!(of, conn);
     assert!(reason.starts_with("took no byte for"), "{reason}");
+}
+
+#[test]
+fn a_dead_switch_is_noticed_by_the_kernel_and_small_messages_do_not_wait() {
+    let (_sockets, mut events, address) = listen();
+    let _switch = TcpStream::connect(address).expect("it listens");
+    let SocketEvent::Accepted { outbox, .. } = next(&mut events) else {
+        panic!("not accepted")
+    };
+    // What the kernel holds, not what was asked for.
+    let socket = socket2::SockRef::from(outbox.socket().stream());
+    assert!(socket.tcp_nodelay().expect("readable"));
+    assert!(socket.keepalive().expect("readable"));
+    assert_eq!(socket.tcp_keepalive_time().expect("readable"), KEEPALIVE.0);
+    assert_eq!(socket.tcp_keepalive_interval().expect("readable"), KEEPALIVE.1);
+    assert_eq!(socket.tcp_user_timeout().expect("readable"), Some(USER_TIMEOUT));
+    assert_eq!(USER_TIMEOUT, Duration::from_secs(15));
 }
 
 #[test]

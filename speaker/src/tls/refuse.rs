@@ -24,12 +24,15 @@ pub(crate) fn not_tls(first: u8) -> Option<TlsFailure> {
 
 /// The cause of a handshake that the library ended.
 pub(super) fn failure(error: &Error, loaded: &Loaded) -> TlsFailure {
+    let refused = loaded.verifier.take_refused();
     let fault = match error {
         Error::NoCertificatesPresented => TlsFault::NoCertificate,
         Error::InvalidCertificate(cause) => match cause {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => TlsFault::Expired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => TlsFault::NotYetValid,
             CertificateError::UnknownIssuer => TlsFault::UnknownIssuer,
+            // Of a CA that only has the name of ours. (If the certificate was not refused, it is the handshake's signature.)
+            CertificateError::BadSignature if refused.is_some() => TlsFault::UnknownIssuer,
             CertificateError::Revoked => TlsFault::Revoked,
             _ => TlsFault::Other,
         },
@@ -44,7 +47,6 @@ pub(super) fn failure(error: &Error, loaded: &Loaded) -> TlsFailure {
         Error::InvalidMessage(_) => TlsFault::NotTls,
         _ => TlsFault::Other,
     };
-    let refused = loaded.verifier.take_refused();
     let holder = refused.and_then(|der| Holder::read(&der).ok());
     let detail = match (fault, holder) {
         (TlsFault::NoCertificate, _) => String::new(),

@@ -17,6 +17,8 @@ use super::refuse;
 const HELD_MAX: usize = 64 * 1024;
 /// Plaintext that is read at a time, as of a plain connection.
 const READ_BYTES: usize = 16 * 1024;
+/// Reads of the socket at a time, of 4 KiB each: records without plaintext must not keep others waiting for long.
+const READS_MAX: usize = 8;
 
 /// A connection's keys and what is not out yet.
 #[derive(Debug)]
@@ -68,25 +70,27 @@ impl Session {
         Ok(Session { tls, loaded })
     }
 
-    /// Go on with the handshake with what has come. What is to be answered is [`Session::flush`]ed, also after a failure.
+    /// Go on with the handshake with some of what has come; to be called again while there is more. What is to be answered
+    /// is [`Session::flush`]ed, also after a failure.
     ///
     /// # Errors
     /// It failed, or the connection ended.
     pub fn handshake(&mut self, from: &mut dyn Read) -> Result<Handshake, Broken> {
-        loop {
-            match self.tls.read_tls(from) {
-                Ok(0) => return Err(Broken::Ended(io::ErrorKind::UnexpectedEof.into())),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Handshake::Pending),
-                Err(error) => return Err(Broken::Ended(error)),
+        match self.tls.read_tls(from) {
+            Ok(0) => return Err(Broken::Ended(io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                return Ok(Handshake::Pending);
             }
-            if let Err(error) = self.tls.process_new_packets() {
-                return Err(Broken::Failed(refuse::failure(&error, &self.loaded)));
-            }
-            if !self.tls.is_handshaking() {
-                return self.holder().map_err(Broken::Failed);
-            }
+            Err(error) => return Err(Broken::Ended(error)),
+        }
+        if let Err(error) = self.tls.process_new_packets() {
+            return Err(Broken::Failed(refuse::failure(&error, &self.loaded)));
+        }
+        if self.tls.is_handshaking() {
+            Ok(Handshake::Pending)
+        } else {
+            self.holder().map_err(Broken::Failed)
         }
     }
 
@@ -112,7 +116,10 @@ impl Session {
         let before = to.len();
         // What came with the end of the handshake is there already.
         let mut ended = self.take(to)?;
-        while !ended && to.len() - before < READ_BYTES {
+        for _ in 0..READS_MAX {
+            if ended || to.len() - before >= READ_BYTES {
+                break;
+            }
             match self.tls.read_tls(from) {
                 Ok(0) => ended = true,
                 Ok(_) => ended = self.take(to)?,

@@ -1,11 +1,11 @@
 //! A CA of a test, with its certificates in files.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 
 /// A CA, and the folder with all that it signed. Both go with the test.
@@ -18,6 +18,7 @@ pub struct Ca {
 pub struct Files {
     certificate: PathBuf,
     key: PathBuf,
+    serial: u64,
 }
 
 fn text(path: &Path) -> &str {
@@ -67,16 +68,41 @@ impl Ca {
         &self.folder
     }
 
-    fn sign(&self, name: &str, params: CertificateParams) -> Files {
+    fn sign(&self, name: &str, mut params: CertificateParams) -> Files {
+        static SERIAL: AtomicU64 = AtomicU64::new(1);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        params.serial_number = Some(SerialNumber::from(serial));
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         let files = Files {
             certificate: self.folder.join(format!("{name}-cert.pem")),
             key: self.folder.join(format!("{name}-key.pem")),
+            serial,
         };
         std::fs::write(&files.certificate, certificate.pem()).expect("a temporary file");
         std::fs::write(&files.key, key.serialize_pem()).expect("a temporary file");
         files
+    }
+
+    /// A revocation list with this certificate in it, which holds until this year.
+    pub fn revoke(&self, files: &Files, until_year: i32) -> PathBuf {
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(until_year, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: vec![RevokedCertParams {
+                serial_number: SerialNumber::from(files.serial),
+                revocation_time: date_time_ymd(2021, 1, 1),
+                reason_code: None,
+                invalidity_date: None,
+            }],
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let path = self.folder.join("crl.pem");
+        let list = list.signed_by(&self.issuer).expect("a list");
+        std::fs::write(&path, list.pem().expect("it is written")).expect("a temporary file");
+        path
     }
 
     /// A server's certificate.

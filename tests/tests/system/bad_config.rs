@@ -278,9 +278,13 @@ fn etc(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc").join(name)
 }
 
-fn start_both(speaker: &str, router: &str) -> Result<()> {
+fn start_both(speaker: &str, router: &str, plaintext: bool) -> Result<()> {
     let lab = Lab::new(PREFIX)?;
     let daemons = Daemons::new(&lab, None)?;
+    let ca = lab.folder().join("ca");
+    let (status, _, told) = run(with(&daemons, "skerry", &["lab-ca", &ca.display().to_string()])?)?;
+    ensure!(status == Some(0), "{told}");
+    let tls = |name: &str| ca.join(name).display().to_string();
     let broker = daemons.broker()?;
     let bootstrap = daemons.kafka().bootstrap;
     // Addresses, paths, and the trial broker's ways; all else is as the files say.
@@ -288,7 +292,13 @@ fn start_both(speaker: &str, router: &str) -> Result<()> {
     command.arg("--config").arg(etc(speaker));
     for (name, value) in [
         ("NETWORK_KEY_FILE", daemons.key_file().display().to_string()),
-        ("LISTEN", format!("[{{ address = \"{ANY_PORT}\", plaintext = true }}]")),
+        (
+            "LISTEN",
+            format!("[{{ address = \"{ANY_PORT}\", plaintext = {plaintext} }}]"),
+        ),
+        ("TLS__CERTIFICATE_FILE", tls("speaker-cert.pem")),
+        ("TLS__KEY_FILE", tls("speaker-key.pem")),
+        ("TLS__CLIENT_CA_FILE", tls("ca-cert.pem")),
         ("METRICS__LISTEN", ANY_PORT.to_owned()),
         ("KAFKA__BOOTSTRAP", bootstrap.clone()),
         ("KAFKA__PARTITIONS", "4".to_owned()),
@@ -334,9 +344,9 @@ fn start_both(speaker: &str, router: &str) -> Result<()> {
 }
 
 fn installed() -> Result<()> {
-    start_both("speaker.toml", "router.toml")
+    start_both("speaker.toml", "router.toml", false)
 }
 
 fn trial() -> Result<()> {
-    start_both("trial-speaker.toml", "trial-router.toml")
+    start_both("trial-speaker.toml", "trial-router.toml", true)
 }

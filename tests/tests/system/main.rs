@@ -3,6 +3,7 @@
 //! Its own runner, because what a machine lacks is found out once, at start: tests that
 //! need it are listed as ignored and named with the reason, never passed by returning early.
 
+mod admission;
 mod bad_config;
 mod bad_record;
 mod bad_request;
@@ -18,6 +19,7 @@ mod restart;
 mod ring;
 mod scenario;
 mod sim;
+mod tls;
 mod turn;
 mod wire;
 mod world;
@@ -97,6 +99,8 @@ fn main() {
         restart::TESTS,
         scenario::TESTS,
         bench_speaker::TESTS,
+        tls::TESTS,
+        admission::TESTS,
     ];
     let trials = suites.into_iter().flatten().map(|Test(name, needs, run)| {
         let lacking = needs.iter().find_map(|need| need.lacking());
