@@ -1,6 +1,6 @@
 //! The loop around the machine: wait for an input or its deadline, feed it, carry out what it wants, repeat.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use skerry_io::metrics_http::{MetricsSettings, Recorder};
 use skerry_io::notify::Notify;
 use skerry_io::shutdown::Shutdown;
 use skerry_speaker_core::{ConnId, Input, Output, Speaker};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::config::SpeakerConfig;
 use crate::outbox::OutboxLimits;
@@ -27,6 +27,8 @@ use crate::tls;
 const METER: Duration = Duration::from_secs(1);
 /// Events of one source that are carried out before the others have their turn.
 const TURN_MAX: usize = 64;
+/// Deadlines that are served before it is looked what has come: discovery packets are sent one by one, each with its time.
+const DUE_MAX: usize = 16;
 /// Without Kafka for so long after the start, systemd is told "ready" nevertheless: switches are served without it.
 const READY_WITHOUT_KAFKA: Duration = Duration::from_secs(5);
 /// How long the last messages may take to be acknowledged when the process ends.
@@ -119,15 +121,25 @@ pub fn run(config: &SpeakerConfig) -> anyhow::Result<()> {
         caught_up: BTreeSet::new(),
         store: disk.store,
         not_sent: Vec::new(),
+        rest: None,
+        resting: VecDeque::new(),
         health,
         notify: Notify::new(now),
         ready_by: Some(now + READY_WITHOUT_KAFKA),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let ended = runtime.block_on(driver.run(events, fates, consumer, disk.told));
-    // After the driver has closed the connections: they say their last words.
-    drop(sockets);
-    ended
+    runtime.block_on(async {
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(sockets.serve(stopped));
+        let ended = driver.run(events, fates, consumer, disk.told).await;
+        // After the driver has closed the connections: they say their last words.
+        drop(stop);
+        serving
+            .await
+            .context("the sockets panicked")?
+            .context("no connections could be taken")?;
+        ended
+    })
 }
 
 /// Metrics have a thread of their own: a page of them must not hold up a switch.
@@ -205,6 +217,10 @@ struct Driver {
     /// Messages that were not taken, to be told in the next turn: told at once, a machine that tries again at once
     /// would keep us here. Not more than the machine has under way.
     not_sent: Vec<u64>,
+    /// The connection whose input is being carried out is not to be read on before then.
+    rest: Option<Instant>,
+    /// Reads of such connections, not given back yet, earliest first: as many as a connection may have under way, each.
+    resting: VecDeque<(Instant, OwnedSemaphorePermit)>,
     health: Health,
     notify: Notify,
     /// When systemd is told "ready" at the latest; none once it was told.
@@ -275,11 +291,16 @@ impl Driver {
         for token in std::mem::take(&mut self.not_sent) {
             self.input(Instant::now(), Input::NotDelivered { token });
         }
-        let now = self.tell_time(Instant::now());
-        if self.machine.poll_timeout().is_some_and(|(due, _)| due <= now) {
+        let mut now = self.tell_time(Instant::now());
+        for _ in 0..DUE_MAX {
+            if self.machine.poll_timeout().is_none_or(|(due, _)| due > now) {
+                break;
+            }
             self.machine.handle_timeout(now);
+            self.carry_out();
+            now = self.tell_time(Instant::now());
         }
-        self.carry_out();
+        while self.resting.pop_front_if(|(until, _)| *until <= now).is_some() {}
         self.notify.alive(now);
         self.health.alive(now);
         self.meter(now);
@@ -310,7 +331,8 @@ impl Driver {
         }
         let due = self.machine.poll_timeout().map(|(due, _)| due);
         let far = self.now + Duration::from_secs(60);
-        [due, self.notify.wake(), self.health.wake(), self.ready_by]
+        let rested = self.resting.front().map(|(until, _)| *until);
+        [due, rested, self.notify.wake(), self.health.wake(), self.ready_by]
             .into_iter()
             .flatten()
             .fold(far, Instant::min)
@@ -349,15 +371,13 @@ impl Driver {
                     },
                 );
             }
-            SocketEvent::Received {
-                conn,
-                bytes,
-                at,
-                room: _room,
-            } => {
+            SocketEvent::Received { conn, bytes, at, room } => {
                 // What comes after our close is of no interest.
                 if self.outboxes.contains_key(&conn) {
                     self.input(at, Input::Received { conn, bytes });
+                }
+                if let Some(until) = self.rest.take() {
+                    self.resting.push_back((until, room));
                 }
             }
             SocketEvent::Secured { conn, identity } => self.input(Instant::now(), Input::Secured { conn, identity }),
@@ -503,6 +523,7 @@ impl Driver {
                         store.open_again();
                     }
                 }
+                Output::Rest { until } => self.rest = Some(until),
                 Output::Count { counter, by } => self.meters.count(counter, by),
                 Output::Observe { histogram, took } => self.meters.observe(histogram, took),
                 Output::Gauge { gauge, value } => self.meters.set(gauge, value),

@@ -1,14 +1,14 @@
 //! The connections of switches: accepting, reading, and writing what could not be written at once.
 //!
-//! All of it runs on one thread of its own. Bytes are stamped with the time when they were read, and handed to the
-//! machine's thread in the order of reading. Each connection may have a few reads under way, so that a switch that
-//! floods waits for itself, not others for it. Nothing here knows OpenFlow.
+//! All of it runs as tasks beside the machine, on the same thread: what was read is looked at without another thread having
+//! to wake up, which would take longer than everything else. Bytes are stamped with the time when they were read, and handed
+//! to the machine in the order of reading. Each connection may have a few reads under way, so that a switch that floods waits
+//! for itself, not others for it. Nothing here knows OpenFlow.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -16,7 +16,6 @@ use bytes::{Bytes, BytesMut};
 use skerry_speaker_core::{ConnId, Identity, TlsFailure};
 use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::outbox::{LINGER_MAX, Next, Outbox, OutboxLimits};
@@ -114,36 +113,31 @@ pub enum SocketEvent {
     },
 }
 
-/// The thread and its listeners. Dropping it ends all connections.
+/// The listeners, and what their connections share.
 #[derive(Debug)]
 pub struct Sockets {
     addresses: Vec<SocketAddr>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    listeners: Vec<(std::net::TcpListener, Transport)>,
+    shared: Arc<Shared>,
 }
 
 impl Sockets {
-    /// Listen.
+    /// Listen. Nothing is taken before [`Sockets::serve`].
     ///
     /// # Errors
-    /// An address is taken or not ours; there is no thread to be had.
+    /// An address is taken or not ours.
     pub fn listen(
         listeners: &[(SocketAddr, Transport)],
         limits: SocketLimits,
     ) -> anyhow::Result<(Sockets, mpsc::UnboundedReceiver<SocketEvent>)> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut bound = Vec::new();
-        {
-            let _inside = runtime.enter();
-            for (address, transport) in listeners {
-                let listener = bind(*address).with_context(|| format!("cannot listen on {address}"))?;
-                bound.push((listener, transport.clone()));
-            }
+        for (address, transport) in listeners {
+            let listener = bind(*address).with_context(|| format!("cannot listen on {address}"))?;
+            bound.push((listener, transport.clone()));
         }
         let addresses = bound.iter().map(|(l, _)| l.local_addr()).collect::<io::Result<_>>()?;
         // Not bounded by itself: each event but the last of a connection holds a permit of a bounded number.
         let (events, received) = mpsc::unbounded_channel();
-        let (stop, stopped) = oneshot::channel();
         let shared = Arc::new(Shared {
             events,
             limits: limits.outbox,
@@ -151,35 +145,42 @@ impl Sockets {
             last: AtomicU64::new(0),
             accepted: Arc::new(Semaphore::new(ACCEPTED_MAX)),
         });
-        let thread = std::thread::Builder::new()
-            .name("switch-sockets".to_owned())
-            .spawn(move || run(&runtime, bound, &shared, stopped))?;
-        Ok((
-            Sockets {
-                addresses,
-                stop: Some(stop),
-                thread: Some(thread),
-            },
-            received,
-        ))
+        let sockets = Sockets {
+            addresses,
+            listeners: bound,
+            shared,
+        };
+        Ok((sockets, received))
     }
 
     /// Where it listens, ports of its own choice filled in.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
-}
 
-impl Drop for Sockets {
-    /// Takes no more connections and gives those that were closed time to say their last words.
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+    /// Take connections until `stopped` says so or its other end is gone, then give those that were closed time to say their
+    /// last words.
+    ///
+    /// # Errors
+    /// The runtime cannot wait for a listener.
+    pub async fn serve(self, stopped: oneshot::Receiver<()>) -> io::Result<()> {
+        // Each writing task holds one end: when all are gone, all last words are out.
+        let (writing, mut written) = mpsc::channel::<()>(1);
+        let mut accepting = Vec::new();
+        for (listener, transport) in self.listeners {
+            let listener = TcpListener::from_std(listener)?;
+            let taking = accept(listener, transport, self.shared.clone(), writing.clone());
+            accepting.push(tokio::spawn(taking));
         }
+        let _ = stopped.await;
+        accepting.iter().for_each(tokio::task::JoinHandle::abort);
+        drop(writing);
+        let _ = tokio::time::timeout(2 * LINGER_MAX, written.recv()).await;
+        Ok(())
     }
 }
 
+#[derive(Debug)]
 struct Shared {
     events: mpsc::UnboundedSender<SocketEvent>,
     limits: OutboxLimits,
@@ -188,34 +189,14 @@ struct Shared {
     accepted: Arc<Semaphore>,
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restarted speaker must not wait for its old connections to be forgotten.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
-}
-
-fn run(
-    runtime: &Runtime,
-    listeners: Vec<(TcpListener, Transport)>,
-    shared: &Arc<Shared>,
-    stopped: oneshot::Receiver<()>,
-) {
-    // Each writing task holds one end: when all are gone, all last words are out.
-    let (writing, mut written) = mpsc::channel::<()>(1);
-    runtime.block_on(async {
-        let accepting: Vec<_> = listeners
-            .into_iter()
-            .map(|(listener, transport)| tokio::spawn(accept(listener, transport, shared.clone(), writing.clone())))
-            .collect();
-        let _ = stopped.await;
-        accepting.iter().for_each(tokio::task::JoinHandle::abort);
-        drop(writing);
-        let _ = tokio::time::timeout(2 * LINGER_MAX, written.recv()).await;
-    });
+    Ok(socket.into())
 }
 
 async fn accept(listener: TcpListener, transport: Transport, shared: Arc<Shared>, writing: mpsc::Sender<()>) {

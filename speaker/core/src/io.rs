@@ -1,7 +1,7 @@
 //! What goes into the speaker's machine and what comes out: values only, no sockets.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use skerry_bus::{BrokerClock, Epoch, Mode, Region, Topic};
@@ -277,6 +277,11 @@ pub enum Output {
         counter: Counter,
         /// How much.
         by: u64,
+    },
+    /// The connection whose bytes are being looked at sends more than is of use: it need not be read on before then.
+    Rest {
+        /// When it is to be read again.
+        until: Instant,
     },
     /// Collect a duration.
     Observe {

@@ -5,7 +5,7 @@
 //! here: its signature is checked behind the bucket, because that is what a forger would have us do.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ofproto::PacketIn;
 
@@ -71,7 +71,17 @@ pub(crate) struct Tally {
     pub(crate) discovery_switch: u64,
 }
 
+/// How long a connection from which packets were shed is not read: what it sends then comes in large pieces, and waking up
+/// for each packet, which costs more than dropping it, costs the others nothing. With 64 KiB read at a time this lets some
+/// 300,000 packets a second pass; who sends more waits in TCP, with all that it has to say.
+pub(crate) const REST: Duration = Duration::from_millis(1);
+
 impl Tally {
+    /// Whether packets were dropped because there are too many.
+    pub(crate) fn is_flood(&self) -> bool {
+        self.other_port + self.other_switch + self.discovery_port + self.discovery_switch > 0
+    }
+
     pub(crate) fn shed(&mut self, why: Shed) {
         let count = match why {
             Shed::NotAnnounced => &mut self.not_announced,

@@ -27,6 +27,7 @@ use crate::links::Links;
 use crate::offsets::Offsets;
 use crate::publish::{Owed, Publisher};
 use crate::role::RoleKeeper;
+use crate::shed::REST;
 use crate::sources::{Sources, Telling};
 use crate::timers::Timers;
 
@@ -312,6 +313,9 @@ impl Speaker {
         self.flush(conn);
         if let Some(connection) = self.connections.get_mut(&conn) {
             let tally = connection.take_tally();
+            if tally.is_flood() {
+                self.outputs.push_back(Output::Rest { until: now + REST });
+            }
             self.count_packets(tally);
         }
     }

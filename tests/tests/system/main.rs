@@ -12,6 +12,7 @@ mod bench;
 mod bench_speaker;
 mod delay;
 mod demo;
+mod flood;
 mod lab;
 mod ovs;
 mod packets;
@@ -97,6 +98,7 @@ fn main() {
         bad_config::TESTS,
         bad_record::TESTS,
         restart::TESTS,
+        flood::TESTS,
         scenario::TESTS,
         bench_speaker::TESTS,
         tls::TESTS,

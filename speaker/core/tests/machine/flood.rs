@@ -116,6 +116,11 @@ fn a_flood_of_other_packets_costs_no_discovery_packet_and_no_port_event() {
     assert_eq!(world.counted(0, Counter::ShedDiscoveryPort), 0);
     assert_eq!(world.counted(0, Counter::ShedDiscoverySwitch), 0);
     assert_eq!(silences(&world, mark), []);
+    let rests = world.speakers[0].rests;
+    assert!(
+        (9_000..=10_000).contains(&rests),
+        "each read but the first few: {rests}"
+    );
     // Each second two directions, two that were turned around, and two control channels.
     let received = world.counted(0, Counter::ProbesReceived) - received;
     assert!((60..=68).contains(&received), "{received}");

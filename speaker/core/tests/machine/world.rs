@@ -38,6 +38,8 @@ pub struct Process {
     pub facts: Vec<Fact>,
     pub measured: Vec<(Histogram, Duration)>,
     pub gauges: BTreeMap<Gauge, u64>,
+    /// How often a connection was not to be read on for a while.
+    pub rests: u64,
     pub closed: BTreeMap<u64, String>,
     /// Whether the bus acknowledges what is published.
     pub bus: bool,
@@ -112,6 +114,7 @@ impl World {
                 facts: Vec::new(),
                 measured: Vec::new(),
                 gauges: BTreeMap::new(),
+                rests: 0,
                 closed: BTreeMap::new(),
                 bus: true,
                 disk: None,
@@ -285,6 +288,10 @@ impl World {
                     self.input(speaker, input);
                 }
                 Output::Count { counter, by } => *process.counts.entry(counter).or_default() += by,
+                Output::Rest { until } => {
+                    assert!(until > self.now, "a rest that is over");
+                    self.speakers[speaker].rests += 1;
+                }
                 Output::Observe { histogram, took } => process.measured.push((histogram, took)),
                 Output::Gauge { gauge, value } => {
                     process.gauges.insert(gauge, value);
