@@ -11,7 +11,7 @@ use crate::ids::{Endpoint, FlowId, LinkId, PointId, PortNo, PortRef, Region, Swi
 use crate::latency::LatencySource;
 use crate::presence::RegionPresence;
 use crate::service::{FlowStatus, LinkStatus};
-use crate::switch::{PortState, SwitchDescription};
+use crate::switch::{PortState, SwitchDescription, SwitchFeatures};
 
 /// A flow's or sink's endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -276,6 +276,9 @@ pub struct SwitchView {
     pub term: Term,
     /// What the switch says of itself.
     pub description: SwitchDescription,
+    /// What was found out about what it can do.
+    #[serde(default)]
+    pub features: SwitchFeatures,
     /// Its ports.
     pub ports: Vec<PortState>,
     /// Who reaches it.

@@ -1,9 +1,10 @@
-//! `skerry switch ls|show`.
+//! `skerry switch ls|show|plan`.
 
 use clap::Subcommand;
 use skerry_bus::SwitchId;
 use skerry_bus::api::{RefusedView, SwitchView};
 use skerry_bus::presence::RegionPresence;
+use skerry_bus::results::{Sending, SwitchPlan};
 
 use crate::failure::Failure;
 use crate::output::{Output, name, pairs, table};
@@ -24,6 +25,11 @@ pub enum Command {
         /// Its id, such as 0x1
         switch: SwitchId,
     },
+    /// What would be done to make a switch what it shall be; nothing is sent to it
+    Plan {
+        /// Its id, such as 0x1
+        switch: SwitchId,
+    },
 }
 
 /// Runs one.
@@ -32,6 +38,7 @@ pub fn run(command: Command, router: &Router, out: &Output) -> Result<(), Failur
         Command::Ls { refused: false } => ls(router, out),
         Command::Ls { refused: true } => refused(router, out),
         Command::Show { switch } => show(switch, router, out),
+        Command::Plan { switch } => plan(switch, router, out),
     }
 }
 
@@ -106,6 +113,15 @@ fn show(switch: SwitchId, router: &Router, out: &Output) -> Result<(), Failure> 
             ("software", s.description.software.clone()),
             ("serial number", s.description.serial_number.clone()),
             ("openflow", s.description.openflow.clone()),
+            (
+                "bundles",
+                match s.features.bundles {
+                    Some(true) => "taken",
+                    Some(false) => "not taken",
+                    None => "not known",
+                }
+                .to_owned(),
+            ),
         ]);
         text.push('\n');
         text.push_str(&connections(&s.availability));
@@ -121,6 +137,30 @@ fn show(switch: SwitchId, router: &Router, out: &Output) -> Result<(), Failure> 
                 ]
             }),
         ));
+        text
+    })
+}
+
+fn plan(switch: SwitchId, router: &Router, out: &Output) -> Result<(), Failure> {
+    let (document, plan) = router.get::<SwitchPlan>(&path(&["v2", "switches", &switch.to_string(), "plan"]))?;
+    out.print(&document, || {
+        let mut text = plan.to_string();
+        let sent = match plan.sending {
+            Sending::Stages => "stages",
+            Sending::Bundles => "bundles",
+        };
+        let mut facts = Vec::new();
+        if plan.steps > 0 {
+            facts.push(format!("{} steps, sent as {sent}", plan.steps));
+        }
+        if let Some(generation) = plan.generation {
+            facts.push(format!("generation {generation}"));
+        }
+        if !plan.foreign.is_empty() {
+            facts.push(format!("foreign objects that are left alone: {}", plan.foreign.len()));
+        }
+        text.push_str(&facts.join("; "));
+        text.push('\n');
         text
     })
 }

@@ -22,6 +22,8 @@ pub enum ApiRequest {
     Switch(SwitchId),
     /// `GET /v2/switches/{switch_id}/connections`
     Connections(SwitchId),
+    /// `GET /v2/switches/{switch_id}/plan`: answered when the switch was read.
+    Plan(SwitchId),
     /// `GET /v2/flows`
     Flows,
     /// `GET /v2/flows/{flow_id}`
@@ -154,6 +156,11 @@ impl ApiResponse {
             .collect::<Vec<_>>()
             .join("; ");
         Self::problem(422, "invalid", &detail, errors)
+    }
+
+    /// 503: it could not be found out; asking again may help.
+    pub fn unavailable(detail: &str) -> Self {
+        Self::problem(503, "unavailable", detail, Vec::new())
     }
 
     /// Any problem.

@@ -311,7 +311,11 @@ impl Router {
                 };
                 self.tables.handle_input(now, input);
             }
-            routing::Output::Reply { requester, reply } => self.answer(requester, &reply),
+            routing::Output::Reply { requester, reply } => {
+                if !self.answer_plan(&reply) {
+                    self.answer(requester, &reply);
+                }
+            }
             routing::Output::Dropped { .. } => self.count("answers_dropped_total", "reason", "nobody waits".into()),
         }
     }

@@ -18,6 +18,7 @@ mod event_log;
 mod flows;
 mod io;
 mod joined;
+mod plans;
 mod records;
 mod refused;
 mod restore;
@@ -76,6 +77,8 @@ pub struct Router {
     generations: BTreeMap<SwitchId, Generation>,
     /// Why the last apply did not succeed, per switch.
     apply_errors: BTreeMap<SwitchId, String>,
+    /// Who waits for a plan.
+    plans: plans::Plans,
     /// Which region each switch left last, and why.
     left: BTreeMap<SwitchId, String>,
     /// Where each switch is active.
@@ -142,6 +145,10 @@ impl Router {
             }
             Input::Delivered { token } => self.answers.delivered(token),
             Input::NotDelivered { token } => self.answers.not_delivered(token),
+            Input::Ask {
+                token,
+                request: api::ApiRequest::Plan(switch),
+            } => self.ask_plan(now, token, switch),
             Input::Ask { token, request } => {
                 let response = Box::new(self.ask(now, request));
                 self.outputs.push_back(Output::Answer { token, response });

@@ -77,6 +77,7 @@ impl Router {
             unserved: BTreeSet::new(),
             generations: BTreeMap::new(),
             apply_errors: BTreeMap::new(),
+            plans: super::plans::Plans::default(),
             left: BTreeMap::new(),
             active: BTreeMap::new(),
             live: BTreeMap::new(),

@@ -28,7 +28,7 @@ impl Router {
                 let availability = self.availability(now, id);
                 ApiResponse::ok(&json!({ "switch_id": id, "availability": availability.availability }))
             }
-            ApiRequest::Switch(id) | ApiRequest::Connections(id) => {
+            ApiRequest::Switch(id) | ApiRequest::Connections(id) | ApiRequest::Plan(id) => {
                 ApiResponse::not_found(&format!("no region ever told of switch {id}"))
             }
             ApiRequest::Features => ApiResponse::ok(&self.features),
@@ -119,6 +119,7 @@ impl Router {
             active_region,
             term,
             description: told.map(|t| t.description.clone()).unwrap_or_default(),
+            features: told.map(|t| t.features).unwrap_or_default(),
             ports: told.map(|t| t.ports.clone()).unwrap_or_default(),
             availability,
             generation_wanted: generation_wanted.0,

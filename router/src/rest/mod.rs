@@ -107,6 +107,7 @@ pub fn routes(northbound: Northbound) -> Router {
         )
         .route("/v2/switches/{switch_id}", get(switch))
         .route("/v2/switches/{switch_id}/connections", get(connections))
+        .route("/v2/switches/{switch_id}/plan", get(plan))
         .route(
             "/v2/flows",
             get(async |State(n): State<Northbound>| n.ask(ApiRequest::Flows).await),
@@ -239,6 +240,10 @@ async fn switch(State(n): State<Northbound>, Path(switch_id): Path<String>) -> R
 
 async fn connections(State(n): State<Northbound>, Path(switch_id): Path<String>) -> Response {
     ask!(n, ApiRequest::Connections(id(&switch_id)?))
+}
+
+async fn plan(State(n): State<Northbound>, Path(switch_id): Path<String>) -> Response {
+    ask!(n, ApiRequest::Plan(id(&switch_id)?))
 }
 
 async fn flow(State(n): State<Northbound>, Path(flow_id): Path<String>) -> Response {
