@@ -31,6 +31,8 @@ pub struct SpeakerConfig {
     pub region: Option<Region>,
     /// `RW`: the region may be made active for a switch. `RO`: never, it only reads.
     pub mode: Mode,
+    /// What is done with a switch that has no roles.
+    pub roles: RoleSettings,
     /// File with the network key, 64 hex digits. This or `network_key` must be set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_key_file: Option<PathBuf>,
@@ -57,6 +59,26 @@ pub struct SpeakerConfig {
     pub metrics: MetricsSettings,
     /// What is logged.
     pub log: LogSettings,
+}
+
+/// What is done with a switch that answers OFPT_ROLE_REQUEST with an error.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoleSettings {
+    /// It is refused.
+    #[default]
+    Master,
+    /// It is taken as EQUAL.
+    Equal,
+}
+
+impl RoleSettings {
+    fn of_machine(self) -> core::Roles {
+        match self {
+            RoleSettings::Master => core::Roles::Master,
+            RoleSettings::Equal => core::Roles::Equal,
+        }
+    }
 }
 
 /// An address for switches.
@@ -143,6 +165,10 @@ pub struct LimitSettings {
     pub write_stall_ms: u64,
     /// Bytes of desired states on disk.
     pub state_bytes: u64,
+    /// For how long silence of Kafka, or of the router, means nothing, milliseconds.
+    pub lease_ms: u64,
+    /// How long a rebooted switch must show no number before it is taken without the router, milliseconds.
+    pub autonomy_hold_ms: u64,
 }
 
 /// How many packets of one switch are looked at a second; a burst of as many after a pause.
@@ -164,6 +190,7 @@ impl Default for SpeakerConfig {
         SpeakerConfig {
             region: None,
             mode: Mode::ReadWrite,
+            roles: RoleSettings::Master,
             network_key_file: None,
             network_key: None,
             state_dir: PathBuf::from(STATE_DIR),
@@ -204,6 +231,8 @@ impl Default for LimitSettings {
             write_queue_bytes: 4 * 1024 * 1024,
             write_stall_ms: 10_000,
             state_bytes: 256 * 1024 * 1024,
+            lease_ms: 1_000,
+            autonomy_hold_ms: 5_000,
         }
     }
 }
@@ -324,6 +353,8 @@ impl Settings for SpeakerConfig {
                 1,
                 1_000_000,
             ),
+            ("limits.lease_ms", l.lease_ms, 100, 60_000),
+            ("limits.autonomy_hold_ms", l.autonomy_hold_ms, 100, 3_600_000),
             // One switch's state has to fit; see how large a command can be.
             (
                 "limits.state_bytes",
@@ -448,6 +479,9 @@ impl SpeakerConfig {
             packets: self.packets.rates(),
             kept_bytes_max: self.limits.state_bytes,
             connections_per_source_max: self.limits.connections_per_source,
+            roles: self.roles.of_machine(),
+            lease: ms(self.limits.lease_ms),
+            autonomy_hold: ms(self.limits.autonomy_hold_ms),
             ..core::Config::new(region, epoch, key)
         })
     }
@@ -490,7 +524,10 @@ mod tests {
                 told.connections_max,
                 told.connections_per_source_max,
                 told.partitions,
-                told.kept_bytes_max
+                told.kept_bytes_max,
+                told.lease,
+                told.autonomy_hold,
+                told.roles
             ),
             (
                 own.handshake_max,
@@ -499,7 +536,10 @@ mod tests {
                 own.connections_max,
                 own.connections_per_source_max,
                 own.partitions,
-                own.kept_bytes_max
+                own.kept_bytes_max,
+                own.lease,
+                own.autonomy_hold,
+                own.roles
             )
         );
     }

@@ -439,12 +439,14 @@ impl Driver {
         match event {
             ConsumerEvent::Record(record) => {
                 let (partition, offset, payload) = (record.partition, record.offset, record.payload);
+                let broker_ms = record.timestamp_ms;
                 self.input(
                     Instant::now(),
                     Input::Command {
                         partition,
                         offset,
                         payload,
+                        broker_ms,
                     },
                 );
             }

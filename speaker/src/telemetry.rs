@@ -118,6 +118,8 @@ pub fn log(fact: &Fact) {
         | Fact::RoleLost { switch, .. }
         | Fact::Bundles { switch, .. }
         | Fact::Planned { switch, .. }
+        | Fact::TakenAlone { switch, .. }
+        | Fact::MadeWhole { switch, .. }
         | Fact::KeptDamaged { switch, .. } => about(Some(*switch), None),
         Fact::Refused { switch, .. } => about(*switch, None),
         Fact::StrayError { switch, xid, .. } => about(Some(*switch), Some(*xid)),
@@ -181,6 +183,22 @@ fn line(fact: &Fact) {
         }
         Fact::StrayError { error, .. } => {
             tracing::warn!(error, "error of the switch that belongs to no request");
+        }
+        Fact::TakenAlone { term, generation, .. } => {
+            tracing::warn!(
+                term = term.0,
+                generation = generation.0,
+                "switch taken without the router"
+            );
+        }
+        Fact::MadeWhole {
+            outcome,
+            cause,
+            messages,
+            ..
+        } => {
+            let cause = cause.as_ref().map(tracing::field::display);
+            tracing::info!(?outcome, cause, messages, "switch made whole from disk");
         }
         Fact::KeptDamaged { cause, .. } => {
             tracing::warn!(cause, "desired state on disk is of no use: its router is asked for it");

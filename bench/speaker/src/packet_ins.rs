@@ -140,6 +140,7 @@ impl World {
                 partition,
                 offset,
                 payload,
+                broker_ms: 0,
             })?;
         }
         ensure!(

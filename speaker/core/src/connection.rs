@@ -24,7 +24,7 @@ use skerry_bus::{PortNo, PortState, SwitchId};
 use crate::fact::CloseReason;
 use crate::identity::Identity;
 use crate::intake::Intake;
-use crate::io::Config;
+use crate::io::{Config, Roles};
 use crate::measure::Gauge;
 use crate::shed::{Shed, Shedder, Tally};
 use crate::wire::Wire;
@@ -106,6 +106,9 @@ pub(crate) struct Connection {
     pub(crate) ports_dropped: u64,
     /// The generation id shown when the role was settled.
     pub(crate) generation_id: Option<u64>,
+    /// The switch has no roles.
+    pub(crate) roleless: bool,
+    roleless_allowed: bool,
     intake: Intake,
     shedder: Shedder,
     tally: Tally,
@@ -168,6 +171,8 @@ impl Connection {
             ports: BTreeMap::new(),
             ports_dropped: 0,
             generation_id: None,
+            roleless: false,
+            roleless_allowed: config.roles == Roles::Equal,
             intake: Intake::default(),
             shedder: Shedder::new(config.packets),
             tally: Tally::default(),
@@ -306,7 +311,7 @@ impl Connection {
                 self.features(xid, message)
             }
             State::Securing | State::Identified => Ok(None),
-            State::Describing(_) => self.describing(message, len),
+            State::Describing(_) => self.describing(now, message, len),
             State::Settling { .. } | State::Asking { .. } => self.settling(now, message),
             State::Ready => match message.body {
                 Body::PortStatus(status) => Ok(self
@@ -402,7 +407,7 @@ impl Connection {
         }));
     }
 
-    fn describing(&mut self, message: Message, len: usize) -> Result<Option<Event>, CloseReason> {
+    fn describing(&mut self, now: Instant, message: Message, len: usize) -> Result<Option<Event>, CloseReason> {
         let State::Describing(d) = &mut self.state else {
             return Ok(None);
         };
@@ -443,6 +448,10 @@ impl Connection {
             Body::PortStatus(status) => {
                 self.port_status(&status);
             }
+            Body::Error(_) if xid == d.role_xid && self.roleless_allowed => {
+                self.roleless = true;
+                d.shown = Some(None);
+            }
             Body::Error(error) => {
                 let step = match xid {
                     x if x == d.desc_xid => "OFPMP_DESC",
@@ -459,6 +468,9 @@ impl Connection {
             return Ok(None);
         };
         if let (true, true, Some(shown)) = (d.described, d.ported, d.shown) {
+            if self.roleless {
+                return Ok(Some(self.ready(now)));
+            }
             self.settle(shown, 1);
         }
         Ok(None)
@@ -478,10 +490,7 @@ impl Connection {
         match (&self.state, message.body) {
             (State::Settling { xid, shown, .. }, Body::RoleReply(_)) if message.xid == *xid => {
                 self.generation_id = *shown;
-                self.state = State::Ready;
-                self.echo_at = now + self.echo;
-                self.echo_missed = 0;
-                Ok(Some(Event::Settled))
+                Ok(Some(self.ready(now)))
             }
             (State::Asking { xid, tries }, Body::RoleReply(reply)) if message.xid == *xid => {
                 let tries = *tries;
@@ -503,6 +512,13 @@ impl Connection {
             (State::Asking { xid, .. }, Body::Error(error)) if message.xid == *xid => Err(role_error(&error)),
             _ => Ok(None),
         }
+    }
+
+    fn ready(&mut self, now: Instant) -> Event {
+        self.state = State::Ready;
+        self.echo_at = now + self.echo;
+        self.echo_missed = 0;
+        Event::Settled
     }
 
     fn put_port(&mut self, port: PortState) -> bool {

@@ -147,6 +147,8 @@ counters! {
     KeptDamaged => "speaker_kept_dropped", "damaged";
     /// The desired state of a switch that is long gone, or had to make room, was forgotten.
     KeptForgotten => "speaker_kept_dropped", "forgotten";
+    /// A switch was taken without the router.
+    TakenAlone => "speaker_taken_alone", "";
     /// Something could not be put on disk.
     StoreFailed => "speaker_store_failed", "";
     /// A port beyond the limit per switch.
@@ -411,6 +413,26 @@ pub enum Fact {
         xid: u32,
         /// Its names.
         error: String,
+    },
+    /// A switch was taken without the router; what is on disk is made to stand.
+    TakenAlone {
+        /// The switch.
+        switch: SwitchId,
+        /// The term that was held before.
+        term: Term,
+        /// What shall stand.
+        generation: Generation,
+    },
+    /// That ended.
+    MadeWhole {
+        /// The switch.
+        switch: SwitchId,
+        /// How.
+        outcome: Outcome,
+        /// Why, unless applied.
+        cause: Option<Cause>,
+        /// Messages that were written.
+        messages: u32,
     },
     /// The desired state of a switch on disk is of no use.
     KeptDamaged {

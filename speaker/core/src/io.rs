@@ -19,6 +19,17 @@ use crate::store::{Key, Write};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
 
+/// What is done with a switch that answers OFPT_ROLE_REQUEST with an error.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Roles {
+    /// It is refused: nothing would keep two regions from writing to it.
+    #[default]
+    Master,
+    /// It is taken as EQUAL. The router's word decides who writes, and a speaker that is without Kafka for longer than its
+    /// lease stops writing.
+    Equal,
+}
+
 /// What the speaker is told once, at its start.
 #[derive(Clone)]
 pub struct Config {
@@ -62,6 +73,12 @@ pub struct Config {
     pub kept_bytes_max: u64,
     /// The same for connections from one address, so that no single host can take all the room.
     pub connections_per_source_max: usize,
+    /// What is done with a switch that has no roles.
+    pub roles: Roles,
+    /// For how long silence of Kafka, or of the router, means nothing.
+    pub lease: Duration,
+    /// How long a rebooted switch that this region held must show no number before it is taken without the router.
+    pub autonomy_hold: Duration,
 }
 
 impl Config {
@@ -87,6 +104,9 @@ impl Config {
             packets: PacketRates::default(),
             kept_bytes_max: 256 * 1024 * 1024,
             connections_per_source_max: 2048,
+            roles: Roles::Master,
+            lease: Duration::from_secs(1),
+            autonomy_hold: Duration::from_secs(5),
         }
     }
 }
@@ -153,6 +173,8 @@ pub enum Input {
         offset: i64,
         /// Its payload.
         payload: Vec<u8>,
+        /// The broker's time of the record in milliseconds; 0 if it is not known.
+        broker_ms: u64,
     },
     /// A publish with this token was acknowledged.
     Delivered {

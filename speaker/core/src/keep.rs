@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use skerry_bus::{
-    Command, CommandBody, CorrelationId, DesiredChange, Epoch, Generation, Objects, SwitchId, Term, encode,
+    Command, CommandBody, CorrelationId, Decoded, DesiredChange, Epoch, Generation, Objects, SwitchId, Term, decode,
+    encode,
 };
 
 use crate::fact::{Counter, Fact};
@@ -85,12 +86,23 @@ impl Keeper {
         }
     }
 
+    /// Whether the disk works.
+    pub(crate) fn is_on(&self) -> bool {
+        self.on
+    }
+
     /// What is kept of a switch.
     pub(crate) fn head(&self, switch: SwitchId) -> Option<&Head> {
         self.switches.get(&switch).map(|kept| &kept.head)
     }
 
-    fn next_token(&mut self) -> u64 {
+    /// The names of the parts of a switch's record.
+    pub(crate) fn parts(&self, switch: SwitchId) -> Vec<Key> {
+        let parts = self.head(switch).map_or(0, |head| head.parts);
+        (0..parts).map(|part| Key::Part(switch, part)).collect()
+    }
+
+    pub(crate) fn next_token(&mut self) -> u64 {
         self.last_token += 1;
         self.last_token
     }
@@ -121,7 +133,7 @@ impl Keeper {
         out.push_back(Output::Fact(Fact::KeptDamaged { switch, cause }));
         if self.switches.contains_key(&switch) {
             self.forget(switch, out);
-        } else {
+        } else if self.on {
             let key = Key::Head(switch);
             self.write(vec![Write::Delete { key }], out);
         }
@@ -345,4 +357,45 @@ pub(crate) fn whole(switch: SwitchId, term: Term, generation: Generation, object
         },
     };
     encode(&command).into()
+}
+
+/// Put a record together again: what shall stand, and of which generation it is.
+///
+/// # Errors
+/// Why these are not the parts of one record of this switch.
+pub(crate) fn read(switch: SwitchId, parts: &[Bytes]) -> Result<(Generation, Objects), String> {
+    let mut record: Option<(Generation, Objects)> = None;
+    for (n, part) in parts.iter().enumerate() {
+        let command = match decode::<Command>(part) {
+            Decoded::Message(command) => command,
+            Decoded::UnknownKind(kind) => return Err(format!("part {n}: unknown kind {kind:?}")),
+            Decoded::Malformed(cause) => return Err(format!("part {n}: {cause}")),
+        };
+        let CommandBody::Desired {
+            switch: of,
+            generation,
+            change,
+            ..
+        } = command.body
+        else {
+            return Err(format!("part {n}: no desired state"));
+        };
+        if of != switch {
+            return Err(format!("part {n}: of switch {of}"));
+        }
+        record = match (record, change) {
+            (None, DesiredChange::Snapshot { objects }) => Some((generation, objects)),
+            (Some((held, mut objects)), DesiredChange::Delta { base, put, remove }) if base == held => {
+                objects.remove(&remove);
+                objects.extend(put);
+                Some((generation, objects))
+            }
+            (_, DesiredChange::Snapshot { .. } | DesiredChange::Delta { .. }) => {
+                return Err(format!(
+                    "part {n}: generation {generation} does not follow what stands before it"
+                ));
+            }
+        };
+    }
+    record.ok_or_else(|| "no parts".to_owned())
 }

@@ -14,9 +14,11 @@
 //! intake      frames out of reads                               shed       packets that are dropped unseen
 //! keep        what of desired states is on disk                  store      names and values on disk (pure)
 //! identity    which switch a certificate may be                  sources    connections by address, refusals told
+//! autonomy    taking a switch without a router                   lease      how long ago Kafka and the router were heard
 //! ```
 
 mod apply;
+mod autonomy;
 pub mod bucket;
 pub mod bundle;
 mod clock;
@@ -33,6 +35,7 @@ mod keep;
 pub mod known;
 pub mod lane;
 mod latency;
+mod lease;
 pub mod links;
 pub mod measure;
 pub mod offsets;
@@ -51,7 +54,7 @@ pub use bucket::Rate;
 pub use bundle::BundleUse;
 pub use fact::{CloseReason, Counter, Fact};
 pub use identity::{CertificateTable, Certified, Fingerprint, Identity, TlsFailure, TlsFault};
-pub use io::{Config, ConnId, Input, Output};
+pub use io::{Config, ConnId, Input, Output, Roles};
 pub use known::Ours;
 pub use measure::{Gauge, Histogram};
 pub use plan::{Plan, Step, plan};

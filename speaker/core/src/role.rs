@@ -1,7 +1,8 @@
 //! The role this region holds at one switch, and the requests that change it, one at a time.
 //!
 //! The term is the generation id of OFPT_ROLE_REQUEST, so the switch itself refuses an older writer. This machine never asks
-//! for MASTER by itself: terms come from the router.
+//! for MASTER by itself: terms come from the router, now or earlier ([`crate::autonomy`]). A switch without roles is asked
+//! nothing; there the router's word alone counts, for as long as it can be heard ([`crate::lease`]).
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -42,6 +43,8 @@ pub(crate) enum Event {
     Changed,
     /// What the switch shows changed (its number, or the role, without our asking).
     Shown,
+    /// The switch does not give the role that was claimed.
+    NotGiven,
     /// MASTER is lost.
     Lost { term: Term, seen: String },
 }
@@ -55,6 +58,10 @@ enum Want {
     Slave {
         term: Term,
         job: JobId,
+    },
+    /// MASTER, with a term that the router gave earlier.
+    Claim {
+        term: Term,
     },
     /// What does the switch show?
     Ask,
@@ -81,6 +88,8 @@ pub(crate) struct RoleKeeper {
     asking: Option<Asking>,
     waiting: VecDeque<Want>,
     reply_max: Duration,
+    /// The switch has no roles.
+    equal: bool,
 }
 
 impl RoleKeeper {
@@ -92,12 +101,28 @@ impl RoleKeeper {
             asking: None,
             waiting: VecDeque::new(),
             reply_max,
+            equal: false,
         }
+    }
+
+    /// EQUAL, at a switch without roles.
+    pub(crate) fn equal(reply_max: Duration) -> Self {
+        RoleKeeper {
+            equal: true,
+            ..RoleKeeper::new(None, reply_max)
+        }
+    }
+
+    /// Whether the switch has no roles.
+    pub(crate) fn is_equal(&self) -> bool {
+        self.equal
     }
 
     pub(crate) fn role(&self) -> Role {
         match self.held {
+            Held::Slave if self.equal => Role::Equal,
             Held::Slave => Role::Slave,
+            // Of a switch without roles, too: the router made this region the only one that writes.
             Held::Master(_) => Role::Master,
         }
     }
@@ -135,6 +160,39 @@ impl RoleKeeper {
         self.push(now, Want::Slave { term, job }, wire)
     }
 
+    /// Become MASTER with a term that the router gave earlier.
+    pub(crate) fn claim(&mut self, now: Instant, term: Term, wire: &mut Wire) -> bool {
+        self.push(now, Want::Claim { term }, wire)
+    }
+
+    /// Ask what the switch shows.
+    pub(crate) fn look(&mut self, now: Instant, wire: &mut Wire) -> bool {
+        self.push(now, Want::Ask, wire)
+    }
+
+    /// At a switch without roles: write under this term from now on, or no more because another region has it.
+    pub(crate) fn settle_equal(&mut self, term: Term, active: bool, job: JobId) -> Vec<Event> {
+        let ended = |outcome, cause| Event::Ended {
+            job,
+            outcome,
+            cause,
+            messages: 0,
+        };
+        if self.seen.is_some_and(|seen| term < seen) {
+            let held = self.term();
+            return vec![ended(Outcome::Rejected, Some(Cause::NoRole { held }))];
+        }
+        self.held = if active { Held::Master(term) } else { Held::Slave };
+        self.seen = Some(term);
+        vec![Event::Changed, ended(Outcome::Applied, None)]
+    }
+
+    /// At a switch without roles: the lease is over.
+    pub(crate) fn lease_over(&mut self) -> Vec<Event> {
+        let seen = "without Kafka for longer than the lease".to_owned();
+        self.lose(seen).into_iter().collect()
+    }
+
     fn push(&mut self, now: Instant, want: Want, wire: &mut Wire) -> bool {
         if self.waiting.len() >= ROLE_COMMANDS_MAX {
             return false;
@@ -152,7 +210,7 @@ impl RoleKeeper {
             return;
         };
         let (role, generation_id) = match want {
-            Want::Master { term, .. } => (ControllerRole::MASTER, term.0),
+            Want::Master { term, .. } | Want::Claim { term } => (ControllerRole::MASTER, term.0),
             Want::Slave { term, .. } => (ControllerRole::SLAVE, term.0),
             Want::Ask => (ControllerRole::NOCHANGE, 0),
         };
@@ -179,6 +237,15 @@ impl RoleKeeper {
                 self.seen = Some(term);
                 events.push(Event::Changed);
                 events.push(ended(job, Outcome::Applied, None));
+            }
+            Want::Claim { term } if reply.role == ControllerRole::MASTER => {
+                self.held = Held::Master(term);
+                self.seen = Some(term);
+                events.push(Event::Changed);
+            }
+            Want::Claim { .. } => {
+                events.extend(self.take_shown(reply));
+                events.push(Event::NotGiven);
             }
             Want::Slave { term, job } if reply.role == ControllerRole::SLAVE => {
                 self.held = Held::Slave;
@@ -221,6 +288,9 @@ impl RoleKeeper {
         let stale = error.kind == ErrorType::ROLE_REQUEST_FAILED && error.code == RoleRequestFailedCode::STALE.0;
         let is_slave = error.kind == ErrorType::BAD_REQUEST && error.code == BadRequestCode::IS_SLAVE.0;
         let asked = self.asking.take_if(|a| a.xid == xid);
+        if matches!(&asked, Some(asking) if matches!(asking.want, Want::Claim { .. })) {
+            events.push(Event::NotGiven);
+        }
         if let Some(Asking {
             want: Want::Master { job, .. } | Want::Slave { job, .. },
             ..
@@ -283,6 +353,8 @@ impl RoleKeeper {
                 cause: Some(Cause::NoBarrier),
                 messages: 1,
             });
+        } else if let Want::Claim { .. } = asking.want {
+            events.push(Event::NotGiven);
         }
         self.next(now, wire);
         events
@@ -306,7 +378,7 @@ impl RoleKeeper {
                     }),
                     messages: u32::from(sent),
                 }),
-                Want::Ask => None,
+                Want::Claim { .. } | Want::Ask => None,
             })
             .collect()
     }

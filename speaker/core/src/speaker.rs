@@ -1,5 +1,6 @@
 //! The composed machine of one speaker process: the five doors, and the way of a message between the parts.
 
+mod alone;
 mod commands;
 mod disk;
 mod measures;
@@ -12,8 +13,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use ofproto::{Body, Message, RoleStatus};
-use skerry_bus::{BrokerClock, CorrelationId, SwitchId, Term};
+use skerry_bus::{CorrelationId, SwitchId, Term};
 
+use crate::autonomy::Autonomy;
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::discovery::{APART, Schedule};
@@ -23,6 +25,7 @@ use crate::job::Jobs;
 use crate::keep::Keeper;
 use crate::lane::Lane;
 use crate::latency::Latencies;
+use crate::lease::Lease;
 use crate::links::Links;
 use crate::offsets::Offsets;
 use crate::publish::{Owed, Publisher};
@@ -72,6 +75,14 @@ pub struct Speaker {
     store_given_up: bool,
     /// Switches whose state on disk may be another than what stands on them: looked at one at a time.
     to_keep: BTreeSet<SwitchId>,
+    /// What is read from disk, and for which connection.
+    loading: BTreeMap<u64, (SwitchId, ConnId)>,
+    lease: Lease,
+    /// Switches without roles that this region writes to.
+    equals: BTreeSet<SwitchId>,
+    /// Kafka took a record of ours: the broker's time is known, or will never be.
+    was_delivered: bool,
+    early: VecDeque<alone::Early>,
 }
 
 /// Another connection claims the id of a living one, which is asked for a sign of life.
@@ -90,6 +101,7 @@ struct Switch {
     announced: Instant,
     role: RoleKeeper,
     lane: Lane,
+    autonomy: Autonomy,
 }
 
 fn earliest(times: impl IntoIterator<Item = (Option<Instant>, &'static str)>) -> Option<(Instant, &'static str)> {
@@ -133,12 +145,18 @@ impl Speaker {
             keeper: Keeper::new(config.epoch, config.kept_bytes_max, now),
             store_given_up: false,
             to_keep: BTreeSet::new(),
+            loading: BTreeMap::new(),
+            lease: Lease::new(config.lease),
+            equals: BTreeSet::new(),
+            was_delivered: false,
+            early: VecDeque::new(),
             config,
         }
     }
 
     /// Something happened.
     pub fn handle_input(&mut self, now: Instant, input: Input) {
+        self.check_lease(now);
         match input {
             Input::Accepted { conn, peer, local, tls } => self.accepted(now, conn, (peer, local), tls),
             Input::Secured { conn, identity } => self.secured(conn, identity),
@@ -149,11 +167,11 @@ impl Speaker {
                 partition,
                 offset,
                 payload,
-            } => self.command(now, partition, offset, payload.into()),
+                broker_ms,
+            } => self.record(now, partition, offset, payload.into(), broker_ms),
             Input::Delivered { token, broker_ms } => {
-                if broker_ms > 0 {
-                    self.clock.offer(now, BrokerClock::new(now, broker_ms));
-                }
+                self.heard_kafka(now, broker_ms);
+                self.take_early(now);
                 let owed = self.publisher.delivered(token);
                 self.commit(owed);
                 if self.publisher.is_up() {
@@ -167,18 +185,25 @@ impl Speaker {
                 let owed = self.publisher.not_delivered(token, &mut self.outputs);
                 self.commit(owed);
             }
-            Input::PartitionLost { partition } => self.offsets.lost(partition),
+            Input::PartitionLost { partition } => {
+                self.offsets.lost(partition);
+                self.early.retain(|early| early.partition != partition);
+            }
             Input::BusDown => {
                 if self.publisher.set_up(now, false) {
                     self.outputs.push_back(Output::Fact(Fact::Bus { up: false }));
                 }
             }
             Input::BusUp => self.bus_up(now),
-            Input::Clock(clock) => self.clock.offer(now, clock),
+            Input::Clock(clock) => {
+                self.clock.offer(now, clock);
+                self.take_early(now);
+            }
             Input::Restored { entries } => self.restored(now, entries),
             Input::Stored { token } => self.stored(now, token),
             Input::StoreFailed { token: _, cause } => self.store_failed(now, cause),
-            Input::Loaded { .. } | Input::LoadFailed { .. } => {}
+            Input::Loaded { token, values } => self.loaded(now, token, Ok(values)),
+            Input::LoadFailed { token, cause } => self.loaded(now, token, Err(cause)),
             Input::Stop => {
                 let all: Vec<ConnId> = self.connections.keys().copied().collect();
                 for conn in all {
@@ -204,6 +229,7 @@ impl Speaker {
 
     /// A deadline may have passed.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.check_lease(now);
         let switches = self.switch_count();
         self.publisher.beat(now, self.at_ms(now), switches, &mut self.outputs);
         while let Some(conn) = self.connection_timers.pop_due(now) {
@@ -245,6 +271,7 @@ impl Speaker {
             (self.digest_timers.next(), "digest of links"),
             (self.control_schedule.next(), "control channel probe"),
             (self.schedule.next(), "discovery packet"),
+            (self.lease_ends(), "lease"),
             (self.keeper.deadline(), "look after the disk"),
             ((!self.to_keep.is_empty()).then_some(self.start), "state to put on disk"),
             (Some(self.gauges.next()), "gauges"),
@@ -404,8 +431,9 @@ impl Speaker {
             return;
         };
         let events = entry.lane.advance(now, entry.role.authority(), &mut connection.wire);
-        let deadline = earliest([(entry.role.deadline(), ""), (entry.lane.deadline(), "")]);
-        self.switch_timers.set(switch, deadline.map(|(at, _)| at));
+        let deadlines = [entry.role.deadline(), entry.lane.deadline(), entry.autonomy.deadline()];
+        let deadline = deadlines.into_iter().flatten().min();
+        self.switch_timers.set(switch, deadline);
         self.flush(conn);
         self.lane_events(now, switch, events);
     }
@@ -419,6 +447,8 @@ impl Speaker {
         };
         let role_events = entry.role.handle_timeout(now, &mut connection.wire);
         let lane_events = entry.lane.handle_timeout(now);
+        let action = entry.autonomy.handle_timeout(now);
+        self.act(now, switch, action);
         self.role_events(now, switch, role_events);
         self.lane_events(now, switch, lane_events);
         self.pump(now, switch);

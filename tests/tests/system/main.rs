@@ -4,6 +4,7 @@
 //! need it are listed as ignored and named with the reason, never passed by returning early.
 
 mod admission;
+mod autonomy;
 mod bad_config;
 mod bad_record;
 mod bad_request;
@@ -97,6 +98,7 @@ fn main() {
         bad_request::TESTS,
         bad_config::TESTS,
         bad_record::TESTS,
+        autonomy::TESTS,
         restart::TESTS,
         flood::TESTS,
         scenario::TESTS,

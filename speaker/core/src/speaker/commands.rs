@@ -145,6 +145,9 @@ impl Speaker {
             let detail = format!("region: the command is for {region}, this is {}", self.config.region);
             return rejected(Cause::Malformed { detail });
         }
+        if self.is_early(now) {
+            return rejected(Cause::Busy);
+        }
         let expires = self.expires(now, command.deadline_ms);
         if expires.is_some_and(|at| now >= at) {
             return Err((Outcome::Expired, Cause::Deadline));
@@ -240,9 +243,17 @@ impl Speaker {
         Ok(())
     }
 
+    fn is_equal(&self, switch: SwitchId) -> bool {
+        self.switches.get(&switch).is_some_and(|entry| entry.role.is_equal())
+    }
+
     fn activate(&mut self, now: Instant, switch: SwitchId, term: Term, job: JobId) -> Result<(), (Outcome, Cause)> {
         if self.config.mode == Mode::ReadOnly {
             return Err((Outcome::Rejected, Cause::NoRole { held: None }));
+        }
+        self.router_speaks(switch);
+        if self.is_equal(switch) {
+            return self.settle_equal(now, switch, term, true, job);
         }
         let Some(entry) = self.switches.get_mut(&switch) else {
             return Err((Outcome::Rejected, Cause::UnknownSwitch));
@@ -258,6 +269,15 @@ impl Speaker {
     }
 
     fn deactivate(&mut self, now: Instant, switch: SwitchId, term: Term, job: JobId) -> Result<(), (Outcome, Cause)> {
+        self.router_speaks(switch);
+        if self.is_equal(switch) {
+            if let Some(entry) = self.switches.get_mut(&switch) {
+                let events = entry.lane.lose_role(term);
+                self.lane_events(now, switch, events);
+            }
+            self.keeper.not_ours(switch, &mut self.outputs);
+            return self.settle_equal(now, switch, term, false, job);
+        }
         let Some(entry) = self.switches.get_mut(&switch) else {
             return Err((Outcome::Rejected, Cause::UnknownSwitch));
         };

@@ -9,10 +9,12 @@ use skerry_bus::{PortRef, RegionEventBody, Role, SwitchId, Term};
 use super::commands::Answer;
 use super::probes::CONTROLLER;
 use super::{Challenge, Speaker, Switch};
+use crate::autonomy::Autonomy;
 use crate::connection::{Connection, Event, read_port};
 use crate::fact::{CloseReason, Counter, Fact};
 use crate::identity::Identity;
 use crate::io::{ConnId, Output};
+use crate::job::JobId;
 use crate::lane::{self, Lane};
 use crate::measure::Histogram;
 use crate::role::{self, RoleKeeper};
@@ -143,18 +145,23 @@ impl Speaker {
         let shown = connection.generation_id.map(Term);
         self.keeper.connected(switch, shown, &mut self.outputs);
         self.announced += 1;
+        let role = match connection.roleless {
+            true => RoleKeeper::equal(self.config.barrier_max),
+            false => RoleKeeper::new(shown, self.config.barrier_max),
+        };
         self.switches.insert(
             switch,
             Switch {
                 conn,
                 number: self.announced,
                 announced: now,
-                role: RoleKeeper::new(shown, self.config.barrier_max),
                 lane: Lane::new(lane::Settings {
                     barrier_max: self.config.barrier_max,
                     ours: self.config.ours,
                     bundles: self.config.bundles,
                 }),
+                role,
+                autonomy: Autonomy::new(self.config.autonomy_hold),
             },
         );
         if dropped > 0 {
@@ -171,7 +178,8 @@ impl Speaker {
             address,
             took,
         });
-        self.flush(conn);
+        self.consider(now, switch, shown);
+        self.pump(now, switch);
     }
 
     /// End a connection. `ours`: the driver is to close it; otherwise it is closed already.
@@ -218,6 +226,7 @@ impl Speaker {
             return;
         };
         self.keeper.left(now, switch);
+        self.equals.remove(&switch);
         self.tell(
             now,
             switch,
@@ -319,16 +328,28 @@ impl Speaker {
                         continue;
                     };
                     match role {
-                        Role::Master => self.become_active(now, switch),
+                        Role::Master => {
+                            self.become_active(now, switch);
+                            self.make_whole(now, switch);
+                        }
                         Role::Slave | Role::Equal => self.become_inactive(switch),
                     }
                     self.fact(Fact::RoleTaken { switch, role, term });
                     self.tell_changed(now, switch);
                 }
-                role::Event::Shown => self.tell_changed(now, switch),
+                role::Event::Shown => {
+                    self.tell_changed(now, switch);
+                    if let Some(entry) = self.switches.get_mut(&switch) {
+                        let action = entry.autonomy.shown(entry.role.seen());
+                        self.act(now, switch, action);
+                    }
+                }
+                role::Event::NotGiven => self.router_speaks(switch),
                 role::Event::Lost { term, seen } => {
                     self.become_inactive(switch);
                     self.keeper.not_ours(switch, &mut self.outputs);
+                    self.router_speaks(switch);
+                    self.equals.remove(&switch);
                     let ended = self.switches.get_mut(&switch).map(|entry| entry.lane.lose_role(term));
                     let fact = Fact::RoleLost {
                         switch,
@@ -366,6 +387,7 @@ impl Speaker {
                     self.tell_changed(now, switch);
                 }
                 lane::Event::Keep(keep) => self.keep(now, switch, keep),
+                lane::Event::Ended(ended) if ended.job == JobId::NOBODY => self.made_whole(now, switch, *ended),
                 lane::Event::Ended(ended) => {
                     self.keep_ended(switch, ended.outcome);
                     let dump = ended.dump.map(|dump| RegionEventBody::SwitchDump { switch, dump });

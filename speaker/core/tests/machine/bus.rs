@@ -136,6 +136,7 @@ fn a_lost_answer_is_told_again_and_lost_records_are_followed_by_a_snapshot() {
         partition,
         offset: commit,
         payload,
+        broker_ms: 0,
     };
     let machine = &mut world.speakers[0].machine;
     machine.handle_input(now, input);
@@ -207,6 +208,7 @@ fn an_answer_that_is_never_taken_is_given_up() {
         partition: 3,
         offset: 0,
         payload,
+        broker_ms: 0,
     };
     machine.handle_input(now, input);
     let (mut tries, mut committed) = (0, false);
@@ -312,6 +314,7 @@ fn a_large_dump_travels_in_chunks() {
         partition,
         offset: 1_000,
         payload,
+        broker_ms: 0,
     };
     world.speakers[0].machine.handle_input(now, input);
     // By hand: the world reads whole messages only.

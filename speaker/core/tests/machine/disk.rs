@@ -81,6 +81,13 @@ impl Disk {
         Input::Restored { entries }
     }
 
+    /// What a process is told that starts after another was killed: what was on its way did not arrive.
+    pub fn killed(&mut self) -> Input {
+        self.storing.clear();
+        self.loading.clear();
+        self.restored()
+    }
+
     /// What a process that starts on it is told.
     pub fn restored(&self) -> Input {
         let at_start = |key: &Key| key.to_bytes().as_slice() < Key::RESTORED_BELOW;

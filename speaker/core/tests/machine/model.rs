@@ -36,6 +36,8 @@ pub struct Quirks {
     pub newer_after_nochange: u32,
     /// It answers no packet-out to the controller.
     pub no_control: bool,
+    /// It has no roles.
+    pub no_roles: bool,
     /// What it does with bundles.
     pub bundles: BundleQuirk,
 }
@@ -145,6 +147,11 @@ impl Model {
         self.bundles.retain(|(of, _), _| *of != conn);
     }
 
+    /// Whether this is a connection of it.
+    pub fn role_of(&self, conn: u64) -> bool {
+        self.controllers.contains_key(&conn)
+    }
+
     pub fn role(&self, conn: u64) -> Option<ControllerRole> {
         self.controllers.get(&conn).and_then(|c| c.role)
     }
@@ -201,6 +208,9 @@ impl Model {
                     reserved: 0,
                 })),
                 Body::MultipartRequest(request) => replies.extend(self.multipart(request.body)),
+                Body::RoleRequest(_) if self.quirks.no_roles => {
+                    replies.push(error(ErrorType::BAD_REQUEST, BadRequestCode::BAD_TYPE.0));
+                }
                 Body::RoleRequest(role) => replies.push(self.role_request(conn, &role)),
                 Body::BarrierRequest if self.quirks.no_barrier => {}
                 Body::BarrierRequest => replies.push(Body::BarrierReply),

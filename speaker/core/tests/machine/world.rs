@@ -20,11 +20,32 @@ pub const CONTROL: Duration = MS;
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
-    ToSpeaker { speaker: usize, conn: u64, bytes: Bytes },
-    ToSwitch { switch: u64, conn: u64, bytes: Bytes },
-    Packet { switch: u64, port: u32, data: Bytes },
-    Delivered { speaker: usize, token: u64 },
-    Disk { speaker: usize, token: u64, load: bool },
+    ToSpeaker {
+        speaker: usize,
+        conn: u64,
+        bytes: Bytes,
+    },
+    ToSwitch {
+        switch: u64,
+        conn: u64,
+        bytes: Bytes,
+    },
+    Packet {
+        switch: u64,
+        port: u32,
+        data: Bytes,
+    },
+    Delivered {
+        speaker: usize,
+        life: u64,
+        token: u64,
+    },
+    Disk {
+        speaker: usize,
+        life: u64,
+        token: u64,
+        load: bool,
+    },
 }
 
 /// One speaker and what it did.
@@ -43,6 +64,9 @@ pub struct Process {
     pub closed: BTreeMap<u64, String>,
     /// Whether the bus acknowledges what is published.
     pub bus: bool,
+    pub config: Config,
+    /// Counts the processes that were this speaker.
+    life: u64,
     /// What it keeps; none: it has no disk.
     pub disk: Option<Disk>,
     /// It stands still: nothing is given to it and no timer fires.
@@ -105,7 +129,9 @@ impl World {
             config.partitions = 4;
             change(&mut config);
             world.speakers.push(Process {
-                machine: Speaker::new(config, t0),
+                machine: Speaker::new(config.clone(), t0),
+                config,
+                life: 0,
                 events: Vec::new(),
                 latencies: Vec::new(),
                 other: Vec::new(),
@@ -207,10 +233,56 @@ impl World {
         self.drain(speaker);
     }
 
+    /// Kill a speaker at this moment and start another on its disk, without Kafka.
+    pub fn restart(&mut self, speaker: usize) {
+        let now = self.now;
+        let lost: Vec<(u64, u64)> = self
+            .conns
+            .iter()
+            .filter(|(_, (_, of))| *of == speaker)
+            .map(|(conn, (switch, _))| (*conn, *switch))
+            .collect();
+        for (conn, switch) in lost {
+            self.model(switch).disconnect(conn);
+        }
+        let process = &mut self.speakers[speaker];
+        process.life += 1;
+        process.bus = false;
+        process.config.epoch = Epoch(process.config.epoch.0 + 100);
+        process.machine = Speaker::new(process.config.clone(), now);
+        process.seqs.clear();
+        if let Some(disk) = &mut process.disk {
+            let restored = disk.killed();
+            self.input(speaker, restored);
+        }
+    }
+
+    /// The switch loses its connections and everything it knew.
+    pub fn reboot(&mut self, dpid: u64) {
+        let conns: Vec<(u64, usize)> = self
+            .conns
+            .iter()
+            .filter(|(conn, (switch, _))| *switch == dpid && self.switches[&dpid].role_of(**conn))
+            .map(|(conn, (_, speaker))| (*conn, *speaker))
+            .collect();
+        for (conn, speaker) in conns {
+            self.model(dpid).disconnect(conn);
+            let reason = "reset".to_owned();
+            let conn = ConnId(conn);
+            self.input(speaker, Input::Closed { conn, reason });
+        }
+        let model = self.model(dpid);
+        model.flows.clear();
+        model.groups.clear();
+        model.meters.clear();
+        model.generation = None;
+    }
+
     fn drain(&mut self, speaker: usize) {
         while let Some(output) = self.speakers[speaker].machine.poll_output() {
             let bus = self.speakers[speaker].bus;
             let process = &mut self.speakers[speaker];
+            let life = process.life;
             match output {
                 Output::Write { conn, bytes } => {
                     assert!(!process.closed.contains_key(&conn.0), "written after closing");
@@ -263,7 +335,7 @@ impl World {
                         _ => process.other.push((topic.clone(), payload)),
                     }
                     if let Some(token) = token.filter(|_| bus) {
-                        self.at(MS, Event::Delivered { speaker, token });
+                        self.at(MS, Event::Delivered { speaker, life, token });
                     }
                 }
                 Output::Commit { partition, offset } => {
@@ -274,13 +346,29 @@ impl World {
                     let disk = process.disk.as_mut().expect("it was told of a disk");
                     let slow = disk.store(token, writes);
                     let load = false;
-                    self.at(slow, Event::Disk { speaker, token, load });
+                    self.at(
+                        slow,
+                        Event::Disk {
+                            speaker,
+                            life,
+                            token,
+                            load,
+                        },
+                    );
                 }
                 Output::Load { token, keys } => {
                     let disk = process.disk.as_mut().expect("it was told of a disk");
                     let slow = disk.load(token, keys);
                     let load = true;
-                    self.at(slow, Event::Disk { speaker, token, load });
+                    self.at(
+                        slow,
+                        Event::Disk {
+                            speaker,
+                            life,
+                            token,
+                            load,
+                        },
+                    );
                 }
                 Output::OpenStore => {
                     let disk = process.disk.as_mut().expect("it was told of a disk");
@@ -436,12 +524,17 @@ impl World {
                 let effects = self.model(switch).packet(port, &data);
                 self.effects(switch, effects);
             }
-            Event::Disk { speaker, token, load } => {
+            // Of a process that was killed.
+            Event::Disk { speaker, life, .. } | Event::Delivered { speaker, life, .. }
+                if life != self.speakers[speaker].life => {}
+            Event::Disk {
+                speaker, token, load, ..
+            } => {
                 let disk = self.speakers[speaker].disk.as_mut().expect("it has a disk");
                 let input = if load { disk.loaded(token) } else { disk.stored(token) };
                 self.input(speaker, input);
             }
-            Event::Delivered { speaker, token } => {
+            Event::Delivered { speaker, token, .. } => {
                 let broker_ms = BROKER_START_MS + (self.now - self.t0).as_millis() as u64;
                 self.input(speaker, Input::Delivered { token, broker_ms });
             }
@@ -477,12 +570,14 @@ impl World {
         let next = self.speakers[speaker].offsets.entry(partition).or_insert(0);
         let offset = *next;
         *next += 1;
+        let broker_ms = self.broker_ms();
         self.input(
             speaker,
             Input::Command {
                 partition,
                 offset,
                 payload,
+                broker_ms,
             },
         );
         offset
