@@ -291,7 +291,7 @@ fn a_certificate_that_was_taken_back_is_refused_and_a_list_past_its_time_refuses
         ..paths(&server, &ca)
     };
     let mut side = Side::with(ca, &settings);
-    let mut knock = |side: &mut Side, shows: &Files| {
+    let knock = |side: &mut Side, shows: &Files| {
         let mut switch = client(side.address, &side.ca, Some(shows), BOTH[1]);
         let talk = std::thread::spawn(move || end(&mut switch));
         let (conn, outbox) = side.accepted();

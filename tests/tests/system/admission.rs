@@ -2,9 +2,10 @@
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
+use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use skerry_tests::daemons::{ANY_PORT, Daemons};
 use skerry_tests::lab::Lab;
@@ -16,11 +17,18 @@ use crate::Need::Ovs as OpenVSwitch;
 use crate::world::{REGION, add_bridge, settled, unharmed};
 use crate::{PREFIX, Test};
 
-pub const TESTS: &[Test] = &[Test(
-    "admission::one_address_has_its_share_and_whoever_is_there_stays",
-    &[OpenVSwitch],
-    shares,
-)];
+pub const TESTS: &[Test] = &[
+    Test(
+        "admission::one_address_has_its_share_and_whoever_is_there_stays",
+        &[OpenVSwitch],
+        shares,
+    ),
+    Test(
+        "admission::duplicates_among_many_move_no_living_switch",
+        &[],
+        duplicates,
+    ),
+];
 
 /// Whether the speaker closed it, or keeps it.
 fn is_closed(stream: &TcpStream) -> bool {
@@ -114,6 +122,48 @@ fn shares() -> Result<()> {
         }
     })?;
     for process in [&broker, &speaker.process, &router.process] {
+        unharmed(process)?;
+    }
+    Ok(())
+}
+
+fn duplicates() -> Result<()> {
+    let lab = Lab::new(PREFIX)?;
+    let daemons = Daemons::new(&lab, None)?;
+    let broker = daemons.broker()?;
+    let speaker = daemons.speaker(REGION, ANY_PORT, "")?;
+    let mut load = daemons.command("skerry")?;
+    load.args([
+        "load",
+        "--switches",
+        "200",
+        "--links",
+        "none",
+        "--echo-every",
+        "1s",
+        "--for",
+        "8s",
+    ])
+    .args(["--controller", &speaker.address.to_string()])
+    .args(["--misbehave", "duplicate:20"]);
+    // It ends with its standard input, too.
+    let mut load = load.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let input = load.stdin.take();
+    let output = load.wait_with_output()?;
+    drop(input);
+    ensure!(output.status.success(), "{output:?}");
+    let report: Value = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find_map(|line| line.get("report").cloned())
+        .context("no report")?;
+    ensure!(
+        report["disconnects"].as_object().is_some_and(serde_json::Map::is_empty),
+        "well-behaved switches lost their connections: {report}"
+    );
+    let refused = daemons.metric(&speaker, "skerry_speaker_refused_total", "\"duplicate\"")?;
+    ensure!(refused >= 20.0, "{refused} duplicates were refused: {report}");
+    for process in [&broker, &speaker.process] {
         unharmed(process)?;
     }
     Ok(())
