@@ -95,7 +95,7 @@ enum Command {
     /// Simulated switches, cables and hosts in one process
     Sim(sim::SimArgs),
     /// Simulated switches by the thousand, to load a controller and measure it
-    Load(load::LoadArgs),
+    Load(Box<load::LoadArgs>),
 }
 
 fn main() -> ExitCode {

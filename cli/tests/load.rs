@@ -273,3 +273,82 @@ fn a_controller_that_never_asks_for_features_is_a_failure_and_bad_options_are_us
         assert_eq!(load.child.wait().expect("it ends").code(), Some(2), "{wrong}");
     }
 }
+
+#[test]
+fn a_flood_of_so_many_comes_whole_and_one_that_goes_elsewhere_does_not_come() {
+    let controller = Controller::start(Manner::Good);
+    let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let mut load = Load::start(&controller, "--switches 3 --packet-bytes 128");
+    load.line("ready");
+    let to = elsewhere.local_addr().expect("it has one");
+    let other = format!(r#"{{"do":"flood","switch":1,"rate":20000,"count":500,"to":"{to}"}}"#);
+    for question in [r#"{"do":"flood","switch":2,"rate":20000,"count":3000}"#, &other] {
+        assert!(load.ask(question).get("error").is_none(), "{question}");
+    }
+    let mut came = 0;
+    controller.wait("the flood", |event| {
+        if let Event::Said(
+            from,
+            Message {
+                body: Body::PacketIn(packet),
+                ..
+            },
+        ) = event
+        {
+            assert_eq!((*from, packet.data.len()), (2, 128));
+            came += 1;
+        }
+        (came == 3_000).then_some(())
+    });
+    // The other one is the same bytes, and no more than them.
+    let (mut stream, _) = elsewhere.accept().expect("it comes");
+    stream
+        .set_read_timeout(Some(scripted_controller::DEADLINE))
+        .expect("a socket");
+    let mut bytes = vec![0; 500 * (42 + 128)];
+    std::io::Read::read_exact(&mut stream, &mut bytes).expect("all of it");
+    let (report, _) = load.quit();
+    let flood = |key: &str| number(&report, &format!("/floods/{key}"));
+    assert_eq!((flood("sent"), flood("elsewhere")), (3_000, 500));
+    assert_eq!(number(&report, "/sent/by_type/OFPT_PACKET_IN"), 3_000);
+    assert!(bytes.chunks(170).all(|frame| frame.starts_with(&[4, 10, 0, 170])));
+}
+
+#[test]
+fn who_misbehaves_is_counted_apart_and_the_others_stay() {
+    let controller = Controller::start(Manner::Good);
+    let mut load = Load::start(
+        &controller,
+        "--switches 4 --reconnect never --misbehave half-open:1 --misbehave garbage:2 --misbehave malformed:1 --misbehave mute:1",
+    );
+    load.line("ready");
+    // Three of them say what cannot be read, each by its own connection; this controller hangs up on those.
+    let mut unreadable = std::collections::BTreeSet::new();
+    controller.wait("three to be hung up on", |event| {
+        if let Event::Gone(id, Some(_)) = event {
+            unreadable.insert(*id);
+        }
+        (unreadable.len() == 3).then_some(())
+    });
+    // Ids follow those of the switches that behave; the first of the others never says its own.
+    assert_eq!(unreadable.into_iter().collect::<Vec<_>>(), [6, 7, 8]);
+    controller.say(9, 50, Body::BarrierRequest);
+    controller.say(1, 51, Body::BarrierRequest);
+    assert_eq!(controller.answer(1, 51), Body::BarrierReply);
+    let mut status = load.ask(r#"{"do":"status"}"#);
+    for _ in 0..1_000 {
+        if number(&status, "/result/misbehaving/garbage/lasted/count") == 2 {
+            break;
+        }
+        status = load.ask(r#"{"do":"status"}"#);
+    }
+    let (report, code) = load.quit();
+    assert_eq!(code, Some(0));
+    let of = |kind: &str, key: &str| number(&report, &format!("/misbehaving/{kind}/{key}"));
+    assert_eq!((of("half-open", "connected"), of("half-open", "handshaken")), (1, 0));
+    assert_eq!((of("garbage", "handshaken"), of("malformed", "handshaken")), (2, 1));
+    assert_eq!(of("garbage", "lasted/count"), 2);
+    assert_eq!((of("mute", "handshaken"), of("mute", "lasted/count")), (1, 0));
+    assert_eq!(report["disconnects"], serde_json::json!({}));
+    assert_eq!(number(&report, "/connections/handshaken/now"), 4);
+}

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use skerry_io::shutdown::Shutdown;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -21,6 +21,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::plan::Plan;
 use super::request::Request;
+use super::tls::{Session, Tls};
 use super::world::{Dial, Input, Output, World};
 use crate::failure::Failure;
 use crate::sim::switch::ConnId;
@@ -30,6 +31,8 @@ use crate::{lines, output};
 const READ_BYTES: usize = 64 * 1024;
 /// What the system keeps for a connection that reads slowly: as little as it lets one ask for.
 const SMALL_BUFFER: u32 = 2_048;
+/// Bytes read at once in a TLS handshake.
+const HANDSHAKE_BYTES: usize = 4 * 1024;
 /// How long one try may take.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// How long the last words may take before hanging up.
@@ -44,6 +47,8 @@ const IDLE: Duration = Duration::from_secs(60);
 /// A connection as the machine's outputs see it.
 struct Socket {
     write: OwnedWriteHalf,
+    /// What goes through it is sealed.
+    tls: Option<RefCell<Session>>,
     /// The socket took less than there was; its task waits until it takes more.
     blocked: Cell<bool>,
     /// Bytes that may still be read.
@@ -57,6 +62,7 @@ struct Socket {
 /// What all tasks share. One thread, so a borrow lasts until the next await and no longer.
 struct Shared {
     world: RefCell<World>,
+    tls: Option<Tls>,
     sockets: RefCell<HashMap<ConnId, Rc<Socket>>>,
     buffer: RefCell<Vec<u8>>,
     /// The machine has another deadline than the clock's task waits for.
@@ -72,7 +78,7 @@ struct Shared {
 ///
 /// # Errors
 /// Standard input or output fail; not every switch got through its handshake.
-pub fn run(plan: Plan) -> Result<(), Failure> {
+pub fn run(plan: Plan, tls: Option<Tls>) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::Failed(format!("the run cannot be started: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(failed)?;
@@ -83,6 +89,7 @@ pub fn run(plan: Plan) -> Result<(), Failure> {
         read_stdin(sender).map_err(failed)?;
         let shared = Rc::new(Shared {
             world: RefCell::new(World::new(plan, Instant::now())),
+            tls,
             sockets: RefCell::default(),
             buffer: RefCell::new(vec![0; READ_BYTES]),
             earlier: Notify::new(),
@@ -221,33 +228,54 @@ impl Shared {
 
     /// Writes as much as the socket takes now.
     fn write(&self, conn: ConnId, socket: &Socket) {
+        let written = match &socket.tls {
+            None => self.write_plain(conn, socket),
+            Some(session) => self.write_sealed(conn, socket, &mut session.borrow_mut()),
+        };
+        // Full; or gone, which the reading side sees and tells.
+        let full = written.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        socket.blocked.set(full);
+        if full {
+            socket.poked.notify_one();
+        }
+    }
+
+    fn write_plain(&self, conn: ConnId, socket: &Socket) -> io::Result<()> {
         let mut world = self.world.borrow_mut();
         while let Some(out) = world.unwritten(conn).filter(|out| !out.is_empty()) {
-            match socket.write.try_write(out) {
-                Ok(written) => world.wrote(conn, written),
-                Err(error) => {
-                    // Full; or gone, which the reading side sees and tells.
-                    if error.kind() == io::ErrorKind::WouldBlock {
-                        socket.blocked.set(true);
-                        socket.poked.notify_one();
-                    }
-                    return;
-                }
-            }
+            let written = socket.write.try_write(out)?;
+            world.wrote(conn, written);
         }
-        socket.blocked.set(false);
+        Ok(())
+    }
+
+    fn write_sealed(&self, conn: ConnId, socket: &Socket, session: &mut Session) -> io::Result<()> {
+        let mut world = self.world.borrow_mut();
+        loop {
+            let sealed = session.sealed()?;
+            while !sealed.is_empty() {
+                let written = socket.write.try_write(sealed)?;
+                sealed.advance(written);
+            }
+            let Some(out) = world.unwritten(conn).filter(|out| !out.is_empty()) else {
+                return Ok(());
+            };
+            let taken = session.seal(out)?;
+            world.wrote(conn, taken);
+        }
     }
 
     async fn connect(self: Rc<Self>, dial: Dial) {
-        let reached = tokio::time::timeout(CONNECT_MAX, open(&dial)).await;
-        let stream = match reached {
-            Ok(Ok(stream)) => stream,
+        let reached = tokio::time::timeout(CONNECT_MAX, open(&dial, self.tls.as_ref())).await;
+        let Reached { stream, session, early } = match reached {
+            Ok(Ok(reached)) => reached,
             Ok(Err(error)) => return self.input(Input::Unreachable(dial.conn, error.to_string())),
             Err(_) => return self.input(Input::Unreachable(dial.conn, "no answer in time".to_owned())),
         };
         let (read, write) = stream.into_split();
         let socket = Rc::new(Socket {
             write,
+            tls: session.map(RefCell::new),
             blocked: Cell::new(false),
             may_read: Cell::new(usize::MAX),
             last: RefCell::new(None),
@@ -255,6 +283,7 @@ impl Shared {
         });
         self.sockets.borrow_mut().insert(dial.conn, socket.clone());
         self.input(Input::Connected(dial.conn));
+        self.input(Input::Received(dial.conn, &early));
         self.serve(dial.conn, read, &socket).await;
     }
 
@@ -275,7 +304,7 @@ impl Shared {
             }
             let last = socket.last.borrow_mut().take();
             if let Some(last) = last {
-                hang_up(socket, &last).await;
+                hang_up(socket, last).await;
                 return;
             }
         }
@@ -297,8 +326,18 @@ impl Shared {
                         socket.may_read.set(may_read.saturating_sub(into.filled().len()));
                     }
                     let mut world = self.world.borrow_mut();
-                    world.handle_input(Instant::now(), Input::Received(conn, into.filled()));
-                    None
+                    let mut received = |bytes: &[u8]| world.handle_input(Instant::now(), Input::Received(conn, bytes));
+                    match &socket.tls {
+                        None => {
+                            received(into.filled());
+                            None
+                        }
+                        Some(session) => match session.borrow_mut().open(into.filled(), received) {
+                            Ok(true) => None,
+                            Ok(false) => Some("closed by the controller".to_owned()),
+                            Err(error) => Some(format!("TLS: {error}")),
+                        },
+                    }
                 }
             })
         });
@@ -308,7 +347,16 @@ impl Shared {
     }
 }
 
-async fn open(dial: &Dial) -> io::Result<TcpStream> {
+/// A controller that is reached.
+struct Reached {
+    stream: TcpStream,
+    session: Option<Session>,
+    /// What it said with its last words of the TLS handshake.
+    early: Vec<u8>,
+}
+
+/// Reaches a controller, and its TLS if there is one.
+async fn open(dial: &Dial, tls: Option<&Tls>) -> io::Result<Reached> {
     let socket = if dial.to.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
@@ -321,23 +369,80 @@ async fn open(dial: &Dial) -> io::Result<TcpStream> {
     if dial.small {
         socket.set_recv_buffer_size(SMALL_BUFFER)?;
     }
-    socket.connect(dial.to).await
+    let stream = socket.connect(dial.to).await?;
+    let Some(tls) = tls.filter(|_| dial.tls) else {
+        return Ok(Reached {
+            stream,
+            session: None,
+            early: Vec::new(),
+        });
+    };
+    let mut session = tls.session(dial.to.ip())?;
+    let mut buffer = vec![0; HANDSHAKE_BYTES];
+    let mut early = Vec::new();
+    loop {
+        write_all(|| stream.writable(), |bytes| stream.try_write(bytes), session.sealed()?).await?;
+        if !session.is_handshaking() {
+            return Ok(Reached {
+                stream,
+                session: Some(session),
+                early,
+            });
+        }
+        stream.readable().await?;
+        match stream.try_read(&mut buffer) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => {
+                let records = buffer.get(..count).unwrap_or_default();
+                session.open(records, |plain| early.extend_from_slice(plain))?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Writes all, and waits for it.
+async fn write_all<W: Future<Output = io::Result<()>>>(
+    writable: impl Fn() -> W,
+    try_write: impl Fn(&[u8]) -> io::Result<usize>,
+    rest: &mut BytesMut,
+) -> io::Result<()> {
+    while !rest.is_empty() {
+        writable().await?;
+        match try_write(rest) {
+            Ok(written) => rest.advance(written),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Writes the last words, if they are taken, and hangs up.
-async fn hang_up(socket: &Socket, last: &[u8]) {
-    let mut rest = last;
-    let write = async {
-        while !rest.is_empty() {
-            socket.write.writable().await?;
-            match socket.write.try_write(rest) {
-                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-        }
-        io::Result::Ok(())
+async fn hang_up(socket: &Socket, last: Bytes) {
+    let mut rest = match &socket.tls {
+        None => BytesMut::from(last),
+        Some(session) => last_records(&mut session.borrow_mut(), &last),
     };
+    let write = write_all(
+        || socket.write.writable(),
+        |bytes| socket.write.try_write(bytes),
+        &mut rest,
+    );
     // A controller that takes no more is hung up on all the same.
     let _ = tokio::time::timeout(LAST_WORDS_MAX, write).await;
+}
+
+/// The last words, sealed, and the end of TLS.
+fn last_records(session: &mut Session, mut last: &[u8]) -> BytesMut {
+    while !last.is_empty() {
+        let Ok(taken @ 1..) = session.seal(last) else { break };
+        last = last.get(taken..).unwrap_or_default();
+        if session.sealed().is_err() {
+            break;
+        }
+    }
+    session.say_end();
+    session.sealed().map(|sealed| sealed.split()).unwrap_or_default()
 }

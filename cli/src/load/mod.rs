@@ -16,6 +16,7 @@ mod packets;
 mod plan;
 mod request;
 mod tally;
+mod tls;
 mod wiring;
 mod world;
 
@@ -28,5 +29,6 @@ use crate::failure::Failure;
 /// # Errors
 /// Options that make no run; not every switch got through its handshake.
 pub fn run(args: &LoadArgs) -> Result<(), Failure> {
-    driver::run(options::plan(args).map_err(Failure::Usage)?)
+    let plan = options::plan(args).map_err(Failure::Usage)?;
+    driver::run(plan, options::tls(args).map_err(Failure::Usage)?)
 }

@@ -1,6 +1,7 @@
 //! The options of `skerry load`, and what is wrong with them.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -9,6 +10,7 @@ use super::echo::IN_FLIGHT_MAX;
 use super::manner::Manner;
 use super::packets::{BYTES, HOSTS_MAX, Kind};
 use super::plan::{Echo, PacketIns, Plan};
+use super::tls::Tls;
 use super::wiring::Shape;
 
 /// Where OpenFlow controllers listen (IANA).
@@ -56,6 +58,21 @@ pub struct LoadArgs {
     /// Addresses of this machine that switches come from, in turn, with commas
     #[arg(long, value_name = "ADDRESS,..", value_delimiter = ',')]
     source: Vec<IpAddr>,
+    /// TLS with the controllers
+    #[arg(long, requires = "ca")]
+    tls: bool,
+    /// Certificates that controllers' are checked against, PEM
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    ca: Option<PathBuf>,
+    /// The certificate that every switch shows, PEM; without it they show none
+    #[arg(long, value_name = "FILE", requires_all = ["tls", "key"])]
+    cert: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// The name that controllers' certificates must have, in place of their address
+    #[arg(long, value_name = "NAME", requires = "tls")]
+    server_name: Option<String>,
     /// Echo requests unanswered at a time on each connection; each answer is followed by the next request
     #[arg(long, value_name = "N", conflicts_with = "echo_every")]
     echo: Option<usize>,
@@ -182,6 +199,18 @@ fn within<T: PartialOrd + std::fmt::Display + Copy>(name: &str, value: T, least:
     } else {
         Err(format!("--{name}: {least} to {most}, not {value}"))
     }
+}
+
+/// The TLS that options ask for.
+///
+/// # Errors
+/// A file that is not what it should be, with the option's name.
+pub fn tls(args: &LoadArgs) -> Result<Option<Tls>, String> {
+    let Some(ca) = args.ca.as_deref().filter(|_| args.tls) else {
+        return Ok(None);
+    };
+    let own = args.cert.as_deref().zip(args.key.as_deref());
+    Tls::new(ca, own, args.server_name.as_deref()).map(Some)
 }
 
 /// The run that options ask for.

@@ -121,6 +121,8 @@ impl Controller {
 fn serve(mut stream: TcpStream, manner: Manner, events: &Sender<Event>, writers: &Writers) {
     let mut id = 0;
     let why = talk(&mut stream, manner, events, writers, &mut id).err();
+    // Who writes has the same socket.
+    let _ = stream.shutdown(Shutdown::Both);
     let _ = events.send(Event::Gone(id, why));
 }
 

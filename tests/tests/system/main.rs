@@ -15,6 +15,7 @@ mod delay;
 mod demo;
 mod flood;
 mod lab;
+mod load;
 mod ovs;
 mod packets;
 mod restart;
@@ -38,6 +39,8 @@ enum Need {
     Root,
     /// Open vSwitch's daemons and tools.
     Ovs,
+    /// Open vSwitch's own test controller.
+    TestController,
     /// TAP devices.
     Tap,
     /// tcpdump.
@@ -56,6 +59,9 @@ impl Need {
             Need::Root if !installed("ip") => Some("no program ip (package iproute2)"),
             Need::Root if !installed("ethtool") => Some("no program ethtool (package ethtool)"),
             Need::Ovs if !installed("ovs-vswitchd") => Some("no Open vSwitch (package openvswitch-switch)"),
+            Need::TestController if !installed("ovs-testcontroller") => {
+                Some("no program ovs-testcontroller (package openvswitch-testcontroller)")
+            }
             Need::Tap if !skerry_tests::delay::line::possible() => Some("no /dev/net/tun"),
             Need::Capture if !installed("tcpdump") => Some("no program tcpdump (package tcpdump)"),
             _ => None,
@@ -92,6 +98,7 @@ fn main() {
         packets::TESTS,
         ring::TESTS,
         sim::TESTS,
+        load::TESTS,
         turn::TESTS,
         wire::TESTS,
         bad_switch::TESTS,

@@ -29,6 +29,7 @@ impl World {
             to: at.to,
             source,
             small: at.manner == Manner::Slow,
+            tls: at.manner != Manner::Sink,
         }));
     }
 

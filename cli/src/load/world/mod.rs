@@ -82,6 +82,8 @@ pub struct Dial {
     pub source: Option<IpAddr>,
     /// Whether what it has not read shall stay small.
     pub small: bool,
+    /// Whether TLS is wanted there, if it is wanted at all.
+    pub tls: bool,
 }
 
 /// What is to be done at a moment.
