@@ -8,7 +8,7 @@ use skerry_bus::{CommandResult, CorrelationId, SwitchId};
 use crate::publish::Owed;
 
 /// Answers that are remembered for commands that come again. Commands are repeated after a rebalance or a crash, so by at
-/// most what was read since the last commit.
+/// most what was read since the last commit. They are on disk as well, with those that Kafka has not taken.
 pub const DONE_MAX: usize = 4_096;
 /// Records that may wait for the answer of one command. More copies than this are not made in practice; further ones are
 /// answered by a commit only.
@@ -41,7 +41,9 @@ pub(crate) struct Jobs {
     open: BTreeMap<JobId, Job>,
     by_correlation: BTreeMap<CorrelationId, JobId>,
     done: BTreeMap<CorrelationId, CommandResult>,
-    done_order: VecDeque<CorrelationId>,
+    /// Oldest first, each with its number.
+    done_order: VecDeque<(u64, CorrelationId)>,
+    last_number: u64,
 }
 
 impl Jobs {
@@ -88,16 +90,29 @@ impl Jobs {
         Some(job)
     }
 
-    /// Remember an answer.
-    pub(crate) fn remember(&mut self, correlation_id: CorrelationId, result: CommandResult) {
-        if self.done.insert(correlation_id.clone(), result).is_none() {
-            self.done_order.push_back(correlation_id);
+    /// Remember an answer. Gives its number, and that of one that is forgotten for it.
+    pub(crate) fn remember(&mut self, correlation_id: CorrelationId, result: CommandResult) -> (u64, Option<u64>) {
+        let number = self.last_number + 1;
+        (number, self.restore(number, correlation_id, result))
+    }
+
+    /// An answer that was remembered under this number, larger than all before.
+    pub(crate) fn restore(&mut self, number: u64, correlation_id: CorrelationId, result: CommandResult) -> Option<u64> {
+        self.last_number = number;
+        let again = self.done.insert(correlation_id.clone(), result).is_some();
+        let before = if again {
+            let at = self.done_order.iter().position(|(_, known)| *known == correlation_id);
+            at.and_then(|at| self.done_order.remove(at)).map(|(number, _)| number)
+        } else {
+            None
+        };
+        self.done_order.push_back((number, correlation_id));
+        if before.is_some() || self.done_order.len() <= DONE_MAX {
+            return before;
         }
-        if self.done_order.len() > DONE_MAX
-            && let Some(oldest) = self.done_order.pop_front()
-        {
-            self.done.remove(&oldest);
-        }
+        let (oldest, correlation_id) = self.done_order.pop_front()?;
+        self.done.remove(&correlation_id);
+        Some(oldest)
     }
 }
 

@@ -34,6 +34,8 @@ struct Answer {
     key: String,
     parts: Parts,
     owed: Vec<Owed>,
+    /// Its number on disk.
+    number: Option<u64>,
     open: BTreeSet<u64>,
     failed: bool,
     tries: u32,
@@ -57,6 +59,8 @@ pub(crate) struct Publisher {
     tokens: BTreeMap<u64, u64>,
     /// Answers that are to be sent (again) as soon as Kafka is seen to work.
     unsent: BTreeSet<u64>,
+    /// Numbers of answers that Kafka has, or never will: taken out by the composed machine.
+    settled: Vec<u64>,
     /// Records were lost: a snapshot is due as soon as Kafka is seen to work.
     lost: bool,
     snapshot_at: Instant,
@@ -79,6 +83,7 @@ impl Publisher {
             answers: BTreeMap::new(),
             tokens: BTreeMap::new(),
             unsent: BTreeSet::new(),
+            settled: Vec::new(),
             lost: false,
             snapshot_at: now,
         }
@@ -170,7 +175,13 @@ impl Publisher {
             .collect()
     }
 
+    /// Numbers on disk of answers that need not be sent any more.
+    pub(crate) fn take_settled(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.settled)
+    }
+
     /// Tell the end of a command. It is kept until Kafka has it.
+    #[allow(clippy::too_many_arguments)] // where it goes, what it says and what it answers
     pub(crate) fn answer(
         &mut self,
         at_ms: u64,
@@ -178,6 +189,7 @@ impl Publisher {
         key: String,
         parts: Parts,
         owed: Vec<Owed>,
+        number: Option<u64>,
         out: &mut VecDeque<Output>,
     ) -> Option<Vec<Owed>> {
         let id = self.next_answer;
@@ -194,6 +206,7 @@ impl Publisher {
                 counter: Counter::AnswerDropped,
                 by: 1,
             });
+            self.settled.extend(answer.number);
             dropped = Some(answer.owed);
         }
         self.answers.insert(
@@ -203,6 +216,7 @@ impl Publisher {
                 key,
                 parts,
                 owed,
+                number,
                 open: BTreeSet::new(),
                 failed: false,
                 tries: 0,
@@ -281,7 +295,11 @@ impl Publisher {
             self.unsent.insert(id);
             return Vec::new();
         }
-        self.answers.remove(&id).map(|answer| answer.owed).unwrap_or_default()
+        let Some(answer) = self.answers.remove(&id) else {
+            return Vec::new();
+        };
+        self.settled.extend(answer.number);
+        answer.owed
     }
 
     /// Whether records were lost and it is time to tell everything again.

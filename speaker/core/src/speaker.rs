@@ -83,6 +83,8 @@ pub struct Speaker {
     /// Kafka took a record of ours: the broker's time is known, or will never be.
     was_delivered: bool,
     early: VecDeque<alone::Early>,
+    /// Numbers of answers that need not be sent again, which the disk does not know yet.
+    settled: Vec<u64>,
 }
 
 /// Another connection claims the id of a living one, which is asked for a sign of life.
@@ -150,6 +152,7 @@ impl Speaker {
             equals: BTreeSet::new(),
             was_delivered: false,
             early: VecDeque::new(),
+            settled: Vec::new(),
             config,
         }
     }
@@ -314,6 +317,7 @@ impl Speaker {
 
     /// The answers to these records are safe.
     fn commit(&mut self, owed: Vec<Owed>) {
+        self.answers_settled();
         for (partition, offset) in owed {
             if let Some(offset) = self.offsets.answered(partition, offset) {
                 self.outputs.push_back(Output::Commit { partition, offset });

@@ -81,7 +81,16 @@ impl Speaker {
         let switch = command.body.switch();
         if let Some(result) = self.jobs.done(&correlation_id).cloned() {
             self.count(Counter::CommandRepeated);
-            return self.answer(now, switch, partition, correlation_id, Vec::new(), result, vec![owed]);
+            return self.answer(
+                now,
+                switch,
+                partition,
+                correlation_id,
+                Vec::new(),
+                result,
+                vec![owed],
+                None,
+            );
         }
         let job = self.jobs.open(Job {
             correlation_id,
@@ -328,9 +337,10 @@ impl Speaker {
         };
         // What was read is read again when it is asked for again: it may be another by then, and large. Copies of a region-wide
         // request have one name in all partitions, and each is to be looked at.
-        if told.is_empty() && job.switch.is_some() {
-            self.jobs.remember(job.correlation_id.clone(), result.clone());
-        }
+        let number = match told.is_empty() && job.switch.is_some() {
+            true => self.keep_answer(now, &job.correlation_id, &result),
+            false => None,
+        };
         self.answer(
             now,
             job.switch,
@@ -339,11 +349,12 @@ impl Speaker {
             told,
             result,
             job.owed,
+            number,
         );
     }
 
     #[allow(clippy::too_many_arguments)] // where it goes, what it says and what it answers
-    fn answer(
+    pub(super) fn answer(
         &mut self,
         now: Instant,
         switch: Option<SwitchId>,
@@ -352,6 +363,7 @@ impl Speaker {
         told: Vec<RegionEventBody>,
         result: CommandResult,
         owed: Vec<(i32, i64)>,
+        number: Option<u64>,
     ) {
         let (partition, key) = match switch {
             Some(switch) => (self.partition_of_switch(switch), switch.to_string()),
@@ -365,7 +377,7 @@ impl Speaker {
         let at_ms = self.at_ms(now);
         let dropped = self
             .publisher
-            .answer(at_ms, partition, key, parts, owed, &mut self.outputs);
+            .answer(at_ms, partition, key, parts, owed, number, &mut self.outputs);
         self.commit(dropped.unwrap_or_default());
     }
 }

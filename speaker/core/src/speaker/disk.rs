@@ -1,30 +1,128 @@
 //! The composed machine and the disk: what is put there before it is sent, and what is done when the disk answers.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use bytes::Bytes;
-use skerry_bus::{Outcome, SwitchId};
+use skerry_bus::{
+    CommandResult, CorrelationId, Decoded, Outcome, RegionEvent, RegionEventBody, Seq, SwitchId, decode, encode,
+};
 
 use super::Speaker;
 use crate::fact::{Counter, Fact};
+use crate::io::Output;
 use crate::keep::{self, Keep};
-use crate::store::Key;
+use crate::store::{Key, Write};
+
+/// Answers that Kafka has taken and the disk does not know of. So many are at most sent twice after a restart, which readers
+/// ignore; telling the disk of each would cost as much as the answer itself.
+const SETTLED_MAX: usize = 64;
 
 impl Speaker {
     /// The disk works, at the start or again.
     pub(super) fn restored(&mut self, now: Instant, entries: Vec<(Key, Bytes)>) {
         let mut heads = Vec::new();
+        let mut answers = Vec::new();
+        let mut open = BTreeSet::new();
         for (key, value) in entries {
             match key {
                 Key::Head(switch) => heads.push((switch, value)),
-                Key::Answer(_) | Key::OpenAnswer(_) | Key::Part(..) => {}
+                Key::Answer(number) => answers.push((number, value)),
+                Key::OpenAnswer(number) => drop(open.insert(number)),
+                Key::Part(..) => {}
             }
         }
         self.keeper.restored(now, heads, &mut self.outputs);
+        for (number, value) in answers {
+            self.restore_answer(now, number, &value, open.contains(&number));
+        }
         // It was given up before: what stands on switches now is put on it again, a switch at a time.
         if std::mem::take(&mut self.store_given_up) {
             self.fact(Fact::StoreBack);
             self.to_keep = self.switches.keys().copied().collect();
+        }
+    }
+
+    fn restore_answer(&mut self, now: Instant, number: u64, value: &[u8], open: bool) {
+        let Decoded::Message(RegionEvent {
+            correlation_id: Some(correlation_id),
+            body: RegionEventBody::CommandResult { result },
+            ..
+        }) = decode::<RegionEvent>(value)
+        else {
+            self.count(Counter::KeptDamaged);
+            return self.forget_answer(number);
+        };
+        if let Some(oldest) = self.jobs.restore(number, correlation_id.clone(), result.clone()) {
+            self.forget_answer(oldest);
+        }
+        if open {
+            let number = Some(number);
+            self.answer(
+                now,
+                result.switch,
+                0,
+                correlation_id,
+                Vec::new(),
+                result,
+                Vec::new(),
+                number,
+            );
+        }
+    }
+
+    fn forget_answer(&mut self, number: u64) {
+        let token = self.keeper.next_token();
+        let writes = [Key::Answer(number), Key::OpenAnswer(number)]
+            .map(|key| Write::Delete { key })
+            .into();
+        self.outputs.push_back(Output::Store { token, writes });
+    }
+
+    /// A command ended: its answer is on disk before long, so that it is not lost with this process while Kafka is away, and
+    /// given again when the command comes again. Gives its number there.
+    pub(super) fn keep_answer(&mut self, now: Instant, of: &CorrelationId, result: &CommandResult) -> Option<u64> {
+        let (number, forgotten) = self.jobs.remember(of.clone(), result.clone());
+        if !self.keeper.is_on() {
+            return None;
+        }
+        let event = RegionEvent {
+            region: self.config.region.clone(),
+            epoch: self.config.epoch,
+            seq: Seq(0),
+            at_ms: self.at_ms(now),
+            correlation_id: Some(of.clone()),
+            body: RegionEventBody::CommandResult { result: result.clone() },
+        };
+        let put = |key, value| Write::Put { key, value };
+        let mut writes = vec![
+            put(Key::Answer(number), Bytes::from(encode(&event))),
+            put(Key::OpenAnswer(number), Bytes::new()),
+        ];
+        let gone = forgotten.into_iter().flat_map(|n| [Key::Answer(n), Key::OpenAnswer(n)]);
+        let settled = std::mem::take(&mut self.settled).into_iter().map(Key::OpenAnswer);
+        writes.extend(gone.chain(settled).map(|key| Write::Delete { key }));
+        let token = self.keeper.next_token();
+        self.outputs.push_back(Output::Store { token, writes });
+        Some(number)
+    }
+
+    /// Kafka has taken answers, or never will.
+    pub(super) fn answers_settled(&mut self) {
+        self.settled.extend(self.publisher.take_settled());
+        if self.settled.len() < SETTLED_MAX {
+            return;
+        }
+        let settled = std::mem::take(&mut self.settled);
+        if self.keeper.is_on() {
+            let writes = settled
+                .into_iter()
+                .map(|n| Write::Delete {
+                    key: Key::OpenAnswer(n),
+                })
+                .collect();
+            let token = self.keeper.next_token();
+            self.outputs.push_back(Output::Store { token, writes });
         }
     }
 
@@ -100,6 +198,7 @@ impl Speaker {
             self.fact(Fact::StoreGivenUp { cause });
         }
         self.to_keep.clear();
+        self.settled.clear();
         for (switch, job) in self.keeper.failed(now) {
             // A network that cannot be changed because a disk is full would be the greater harm.
             self.go_on(now, switch, job);

@@ -370,6 +370,93 @@ fn what_does_not_fit_is_not_kept_and_those_longest_gone_make_room() {
     assert!(!world.has_head(0, 3) && world.parts(0, 3).is_empty());
 }
 
+/// Answers to a command, of all processes.
+fn answers(world: &World, name: &str) -> Vec<Outcome> {
+    let name = id(name);
+    let of = |event: &RegionEvent| match &event.body {
+        RegionEventBody::CommandResult { result } if event.correlation_id.as_ref() == Some(&name) => {
+            Some(result.outcome)
+        }
+        _ => None,
+    };
+    world.speakers[0].events.iter().filter_map(of).collect()
+}
+
+#[test]
+fn an_answer_that_kafka_never_took_is_told_by_the_next_process_and_the_command_is_not_done_again() {
+    let mut world = active_with_disk(MS);
+    world.speakers[0].bus = false;
+    world.input(0, Input::BusDown);
+    world.desired(0, "away", 1, 1, 1, snapshot(rules(3)));
+    world.run(100 * MS);
+    assert_eq!(world.model(1).flows.len(), 3);
+    world.restart(0);
+    world.connect(1, 0);
+    world.run(SECOND);
+    let written = world.model(1).writes.len();
+    assert_eq!(answers(&world, "away"), []);
+    world.speakers[0].bus = true;
+    world.input(0, Input::BusUp);
+    world.run(100 * MS);
+    assert_eq!(answers(&world, "away"), [Outcome::Applied]);
+    // Its offset was never committed, so Kafka gives it again.
+    world.desired(0, "away", 1, 1, 1, snapshot(rules(3)));
+    world.run(100 * MS);
+    assert_eq!(answers(&world, "away"), [Outcome::Applied, Outcome::Applied]);
+    assert_eq!(world.counted(0, Counter::CommandRepeated), 1);
+    assert_eq!(world.model(1).writes.len(), written, "it was not done again");
+    // What Kafka has is not told once more, but for the few that the disk does not know of.
+    for n in 0..100 {
+        world.command(
+            0,
+            &format!("again-{n}"),
+            SECOND,
+            CommandBody::Activate {
+                switch: SwitchId(1),
+                term: Term(1),
+            },
+        );
+        world.run(10 * MS);
+    }
+    world.restart(0);
+    world.speakers[0].bus = true;
+    world.input(0, Input::BusUp);
+    world.run(100 * MS);
+    assert_eq!(answers(&world, "again-0").len(), 1);
+    let twice = (0..100)
+        .filter(|n| answers(&world, &format!("again-{n}")).len() > 1)
+        .count();
+    assert!(twice <= 64, "{twice} answers were told twice");
+}
+
+#[test]
+fn answers_on_disk_are_bounded_and_the_oldest_go_first() {
+    let mut world = active_with_disk(Duration::ZERO);
+    let body = || CommandBody::Activate {
+        switch: SwitchId(1),
+        term: Term(1),
+    };
+    for n in 0..4_200 {
+        world.command(0, &format!("c{n}"), 60 * SECOND, body());
+        world.run(3 * MS);
+    }
+    let kept = |world: &World| {
+        let keys = world.speakers[0].disk.as_ref().unwrap().entries.keys();
+        keys.filter(|key| matches!(key, Key::Answer(_))).count()
+    };
+    assert_eq!(kept(&world), 4_096);
+    world.restart(0);
+    assert_eq!(kept(&world), 4_096);
+    world.speakers[0].bus = true;
+    world.input(0, Input::BusUp);
+    world.run(100 * MS);
+    for (name, repeated) in [("c4199", 1), ("c104", 2), ("c3", 2)] {
+        world.command(0, name, 60 * SECOND, body());
+        world.run(10 * MS);
+        assert_eq!(world.counted(0, Counter::CommandRepeated), repeated, "{name}");
+    }
+}
+
 #[test]
 fn a_switch_that_is_gone_for_a_week_is_forgotten() {
     let mut world = active_with_disk(MS);
