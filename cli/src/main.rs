@@ -1,5 +1,5 @@
 //! `skerry`, the operator's command: the router's REST API with tables and JSON, replays of recorded
-//! inputs, OpenFlow on paper, and the trial broker.
+//! inputs, OpenFlow on paper, the trial broker, simulated switches and the load generator.
 //!
 //! It decides nothing about the network: it asks the router, or runs the pure parts of Skerry on files.
 //!
