@@ -3,6 +3,8 @@
 //! The machine's thread writes at once what the socket takes, so that no thread has to wake for a packet whose way
 //! is measured. What is left waits here, in order, for the writing task. The queue has a limit in bytes and in time; what
 //! a socket with TLS took already (64 KiB at most) is not counted in the bytes, but in the time.
+//!
+//! It needs no lanes of its own: of an apply at most the windows under way stand in front of a discovery packet or an echo.
 
 use std::collections::VecDeque;
 use std::io;

@@ -1,7 +1,7 @@
 //! One switch's socket, plain or with TLS: what tokio's has, in plaintext.
 //!
-//! The machine's thread writes and the sockets' thread reads; with TLS both go through the session, which is locked for as
-//! long as a few records take.
+//! The machine writes and a task of the connection reads; with TLS both go through the session, which is locked for as long as
+//! a few records take.
 
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

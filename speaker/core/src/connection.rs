@@ -53,6 +53,10 @@ pub(crate) enum Event {
     Settled,
     /// A message that is not the connection's own business. Only after `Settled`.
     Message(Message, usize),
+    /// A message that the handshake has no use for.
+    Early,
+    /// A message that answers nothing.
+    Unasked,
     /// An echo request of ours was answered; how long that took, if it was the last regular one.
     Echoed(u32, Option<Duration>),
 }
@@ -302,7 +306,11 @@ impl Connection {
             let ours = message.xid == self.echo_xids.0 || message.xid == self.echo_xids.1;
             let sent = self.echo_sent.take_if(|_| message.xid == self.echo_xids.0);
             let took = sent.map(|sent| now.saturating_duration_since(sent));
-            return Ok(ours.then_some(Event::Echoed(message.xid, took)));
+            return Ok(Some(if ours {
+                Event::Echoed(message.xid, took)
+            } else {
+                Event::Unasked
+            }));
         }
         match &mut self.state {
             State::Hello => self.hello(message),
@@ -310,7 +318,7 @@ impl Connection {
                 let xid = *xid;
                 self.features(xid, message)
             }
-            State::Securing | State::Identified => Ok(None),
+            State::Securing | State::Identified => Ok(Some(Event::Early)),
             State::Describing(_) => self.describing(now, message, len),
             State::Settling { .. } | State::Asking { .. } => self.settling(now, message),
             State::Ready => match message.body {
@@ -382,7 +390,7 @@ impl Connection {
                 step: MessageType::FEATURES_REQUEST.name().unwrap_or_default(),
                 error: error.to_string(),
             }),
-            _ => Ok(None),
+            _ => Ok(Some(Event::Early)),
         }
     }
 
@@ -457,12 +465,12 @@ impl Connection {
                     x if x == d.desc_xid => "OFPMP_DESC",
                     x if x == d.ports_xid => "OFPMP_PORT_DESC",
                     x if x == d.role_xid => "OFPT_ROLE_REQUEST",
-                    _ => return Ok(None),
+                    _ => return Ok(Some(Event::Early)),
                 };
                 let error = error.to_string();
                 return Err(CloseReason::HandshakeError { step, error });
             }
-            _ => {}
+            _ => return Ok(Some(Event::Early)),
         }
         let State::Describing(d) = &self.state else {
             return Ok(None);
@@ -510,7 +518,7 @@ impl Connection {
                 Err(role_error(&error))
             }
             (State::Asking { xid, .. }, Body::Error(error)) if message.xid == *xid => Err(role_error(&error)),
-            _ => Ok(None),
+            _ => Ok(Some(Event::Early)),
         }
     }
 

@@ -69,6 +69,8 @@ counters! {
     RefusedRole => "speaker_refused", "role";
     /// A message from a switch that nobody waits for.
     Unexpected => "speaker_messages_ignored", "unexpected";
+    /// A message from a switch that is not announced and that the handshake has no use for.
+    Early => "speaker_messages_ignored", "not_announced";
     /// An error from a switch that belongs to no request.
     ForeignError => "speaker_messages_ignored", "error_without_request";
     /// A packet-in came; it is delivered, shed or malformed.
@@ -103,6 +105,8 @@ counters! {
     PacketFull => "speaker_packets_dropped", "links_full";
     /// A discovery packet was sent.
     ProbesSent => "speaker_probes_sent", "";
+    /// A discovery packet was due before the broker's time is known: whoever gets it could not judge its age.
+    ProbesNoClock => "speaker_probes_skipped", "no_clock";
     /// A discovery packet came and was believed.
     ProbesReceived => "speaker_probes_received", "";
     /// A round trip was measured.
@@ -121,6 +125,8 @@ counters! {
     CommandUnknownKind => "speaker_commands_skipped", "unknown_kind";
     /// A command was not taken because too many wait for their answer; it is read again later.
     CommandsFull => "speaker_commands_skipped", "full";
+    /// A copy of a command that is under way was not answered by itself, because too many copies wait already.
+    CommandsCopies => "speaker_commands_skipped", "copies";
     /// A command was answered again from memory.
     CommandRepeated => "speaker_commands_repeated", "";
     /// A command ended `applied`.

@@ -347,6 +347,13 @@ impl Speaker {
             if tally.is_flood() {
                 self.outputs.push_back(Output::Rest { until: now + REST });
             }
+            let dropped = std::mem::take(&mut connection.ports_dropped);
+            if connection.is_ready() && dropped > 0 {
+                let counter = Counter::PortsFull;
+                self.outputs.push_back(Output::Count { counter, by: dropped });
+            } else {
+                connection.ports_dropped = dropped;
+            }
             self.count_packets(tally);
         }
     }

@@ -74,7 +74,10 @@ impl Speaker {
         let owed = (partition, offset);
         match self.jobs.join(&command.correlation_id, owed) {
             Joined::Waits => return,
-            Joined::TooMany => return self.commit(vec![owed]),
+            Joined::TooMany => {
+                self.count(Counter::CommandsCopies);
+                return self.commit(vec![owed]);
+            }
             Joined::NotOpen => {}
         }
         let correlation_id = command.correlation_id.clone();

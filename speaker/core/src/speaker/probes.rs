@@ -23,6 +23,7 @@ impl Speaker {
     fn send_probe(&mut self, now: Instant, kind: Kind, from: PortRef) -> bool {
         // Its age could not be judged by whoever receives it.
         let Some(sent_ms) = self.clock.now_ms(now) else {
+            self.count(Counter::ProbesNoClock);
             return false;
         };
         let Some(entry) = self.switches.get(&from.switch).filter(|e| e.role.term().is_some()) else {

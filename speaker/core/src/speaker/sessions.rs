@@ -63,6 +63,8 @@ impl Speaker {
                     self.message(now, conn, switch, message, len);
                 }
             }
+            Event::Early => self.count(Counter::Early),
+            Event::Unasked => self.count(Counter::Unexpected),
             Event::Echoed(xid, took) => {
                 if let Some(took) = took {
                     self.observe(Histogram::Echo, took);

@@ -247,6 +247,33 @@ fn answers_to_one_read_are_one_write() {
     assert_eq!(world.written(0, conn).len(), 64);
 }
 
+#[test]
+fn what_is_not_used_is_counted_also_before_the_announcement() {
+    let mut world = World::new(&["east"]);
+    let conn = world.accept(0);
+    let frame = |body| Message::new(9, body).to_bytes().expect("fits");
+    world.bytes(0, conn, frame(Body::Hello(Hello::with_versions(&[4]))));
+    world.bytes(0, conn, frame(Body::BarrierReply));
+    world.bytes(0, conn, frame(Body::EchoReply(Bytes::new())));
+    assert_eq!(world.counted(0, Counter::Early), 1);
+    assert_eq!(world.counted(0, Counter::Unexpected), 1);
+}
+
+#[test]
+fn ports_beyond_the_limit_are_counted_also_after_the_announcement() {
+    let (mut world, conn) = pair(|_| {});
+    for number in 10..10 + 4_100 {
+        let status = PortStatus {
+            reason: PortReason::ADD,
+            desc: super::model::port(number),
+        };
+        let body = Body::PortStatus(status);
+        world.bytes(0, conn, Message::new(0, body).to_bytes().expect("fits"));
+    }
+    // Two it had before.
+    assert_eq!(world.counted(0, Counter::PortsFull), 6);
+}
+
 /// A small generator (xorshift), so that a seed gives the same run everywhere.
 struct Random(u64);
 
