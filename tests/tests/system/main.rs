@@ -4,6 +4,7 @@
 //! need it are listed as ignored and named with the reason, never passed by returning early.
 
 mod admission;
+mod apply;
 mod autonomy;
 mod bad_config;
 mod bad_record;
@@ -101,6 +102,7 @@ fn main() {
         load::TESTS,
         turn::TESTS,
         wire::TESTS,
+        apply::TESTS,
         bad_switch::TESTS,
         bad_request::TESTS,
         bad_config::TESTS,

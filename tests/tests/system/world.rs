@@ -43,7 +43,12 @@ pub struct World {
 impl World {
     /// Daemons, and bridges `s1` to `s<bridges>` in a line, all of it settled.
     pub fn new(bridges: u64) -> Result<World> {
-        let world = World::unconnected(bridges)?;
+        World::with_speaker(bridges, "")
+    }
+
+    /// The same, with more in the speaker's configuration.
+    pub fn with_speaker(bridges: u64, more: &str) -> Result<World> {
+        let world = World::unconnected(bridges, more)?;
         let controllers = Controllers::new([format!("tcp:{}", world.speaker.address)]);
         for bridge in world.bridges() {
             world.ovs.set_controllers(&bridge, &controllers)?;
@@ -53,11 +58,11 @@ impl World {
     }
 
     /// The same, but the bridges have no controllers.
-    pub fn unconnected(bridges: u64) -> Result<World> {
+    fn unconnected(bridges: u64, more: &str) -> Result<World> {
         let lab = Lab::new(PREFIX)?;
         let daemons = Daemons::new(&lab, None)?;
         let broker = daemons.broker()?;
-        let speaker = daemons.speaker(REGION, ANY_PORT, OFTEN)?;
+        let speaker = daemons.speaker(REGION, ANY_PORT, &format!("{OFTEN}{more}"))?;
         let router = daemons.router(&[REGION], ANY_PORT, "")?;
         let rest = daemons.rest(&router);
         let ovs = Ovs::start_dummy(&lab)?;
