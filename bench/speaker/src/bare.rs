@@ -5,9 +5,9 @@
 use anyhow::{Result, bail};
 use bytes::{Bytes, BytesMut};
 use ofproto::{
-    Body, Capabilities, ControllerRole, Desc, FeaturesReply, FixedText, Hello, MacAddr, Message, MultipartReply,
-    MultipartReplyBody, MultipartReplyFlags, MultipartRequestBody, Port, PortConfig, PortFeatures, PortNo, PortState,
-    RoleMsg,
+    BadRequestCode, Body, Capabilities, ControllerRole, Desc, ErrorMsg, ErrorType, FeaturesReply, FixedText, Hello,
+    MacAddr, Message, MultipartReply, MultipartReplyBody, MultipartReplyFlags, MultipartRequestBody, Port, PortConfig,
+    PortFeatures, PortNo, PortState, RoleMsg,
 };
 
 /// One switch, or its side of one connection.
@@ -45,7 +45,7 @@ impl Bare {
     /// Answers a message, unless it is one that nobody answers.
     ///
     /// # Errors
-    /// The controller refuses something, or asks what only a whole switch knows.
+    /// The controller refuses something, or asks for statistics that only a whole switch has.
     pub fn answer(&mut self, message: Message, out: &mut BytesMut) -> Result<()> {
         let body = match message.body {
             Body::Hello(_) | Body::SetAsync(_) | Body::EchoReply(_) | Body::PacketOut(_) => return Ok(()),
@@ -75,7 +75,13 @@ impl Bare {
                     generation_id: self.generation_id,
                 })
             }
-            other => bail!("switch {:#x} was told {other}", self.dpid),
+            Body::Error(error) => bail!("switch {:#x} was refused: {error}", self.dpid),
+            // Bundles, for one: a switch without an extension says so.
+            _ => Body::Error(ErrorMsg {
+                kind: ErrorType::BAD_REQUEST,
+                code: BadRequestCode::BAD_EXPERIMENTER.0,
+                data: Bytes::new(),
+            }),
         };
         Message::new(message.xid, body).encode(out)?;
         Ok(())
@@ -142,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn it_answers_with_its_id_and_ports_and_refuses_what_it_cannot_know() {
+    fn it_answers_with_its_id_and_ports_and_says_what_it_has_not() {
         let mut bare = Bare::new(5, 2);
         let features = asked(&mut bare, Body::FeaturesRequest);
         assert!(matches!(features, Some(Body::FeaturesReply(f)) if f.datapath_id == 5));
@@ -152,7 +158,12 @@ mod tests {
         };
         assert!(matches!(reply.body, MultipartReplyBody::PortDesc(ports) if ports.len() == 2));
         assert_eq!(asked(&mut bare, Body::EchoReply(Bytes::new())), None);
-        let mut out = BytesMut::new();
-        assert!(bare.answer(Message::new(1, Body::GetConfigRequest), &mut out).is_err());
+        assert!(matches!(asked(&mut bare, Body::GetConfigRequest), Some(Body::Error(_))));
+        let refusal = Body::Error(ErrorMsg {
+            kind: ErrorType::BAD_REQUEST,
+            code: 0,
+            data: Bytes::new(),
+        });
+        assert!(bare.answer(Message::new(1, refusal), &mut BytesMut::new()).is_err());
     }
 }

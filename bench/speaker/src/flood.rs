@@ -85,11 +85,9 @@ pub fn run(world: &World, effort: &Effort, setup: &Setup, clock: &Clock) -> Resu
         speaker,
         load,
         sink,
-        term: 1,
-        generations: vec![1; OTHERS],
+        term: 0,
+        generations: vec![0; OTHERS],
     };
-    flood.load.take(world, flood.term, 1)?;
-    flood.give_back()?;
     let (mut rss_mib, mut lost, mut taken_s) = (Vec::new(), Vec::new(), Vec::new());
     let triples = interleaved(2, effort.rounds, clock, |turn| {
         let half = flood.half(turn == Turn::With)?;
@@ -123,7 +121,10 @@ impl Flood<'_> {
         // Nobody sends anything now: what is counted from here on can be held against each other.
         let before = self.counts()?;
         self.term += 1;
-        self.load.activate(self.world, self.term)?;
+        // Whoever was not active has to be told anew what shall stand, under a number above all before.
+        let generation = self.generations.iter().max().copied().unwrap_or(0) + 1;
+        self.load.take(self.world, self.term, generation)?;
+        self.generations.fill(generation);
         let empty = usage::resident_kib(pid)?;
         let mut most = empty;
         let mut order = json!({ "do": "flood", "switch": flooder, "rate": RATE });
