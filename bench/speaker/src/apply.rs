@@ -67,7 +67,7 @@ pub fn run(world: &World, effort: &Effort, setup: &Setup, clock: &Clock) -> Resu
     let file = file.to_str().context("a path that is text")?;
     desire(&Objects::new())?;
 
-    let mut triples = interleaved(1, effort.rounds, clock, |turn| {
+    let mut triples = interleaved(1, effort, clock, |turn| {
         let took = match turn {
             Turn::With => desire(&wanted)?,
             Turn::Without | Turn::Again => {
@@ -97,6 +97,8 @@ pub fn run(world: &World, effort: &Effort, setup: &Setup, clock: &Clock) -> Resu
         Ok(vec![took])
     })?;
     ovs.stop()?;
+    // The next one of this lab has its files at the same place.
+    fs::remove_dir_all(ovs.folder())?;
     world.end(&speaker)?;
     triples.pop().context("one value")
 }

@@ -113,10 +113,8 @@ pub fn run(world: &World, effort: &Effort, setup: &Setup, clock: &Clock) -> Resu
             .and_then(Value::as_f64)
             .with_context(|| format!("{key}: {told}"))
     };
-    let latency = interleaved(1, effort.rounds, clock, |turn| {
-        Ok(vec![value(&half(turn, false)?, "p50_us")?])
-    })?;
-    let rate = interleaved(1, effort.rounds, clock, |turn| {
+    let latency = interleaved(1, effort, clock, |turn| Ok(vec![value(&half(turn, false)?, "p50_us")?]))?;
+    let rate = interleaved(1, effort, clock, |turn| {
         Ok(vec![value(&half(turn, true)?, "per_second")?])
     })?;
     peer.end()?;

@@ -5,9 +5,6 @@ use anyhow::{Result, ensure};
 use skerry_tests::interrupt;
 use std::time::{Duration, Instant};
 
-/// How often ratios that cannot be trusted are measured.
-const TRIES: usize = 3;
-
 /// The size of every measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
@@ -21,6 +18,8 @@ pub struct Effort {
     pub runs: usize,
     /// Rounds of what is a ratio.
     pub rounds: usize,
+    /// How often ratios that cannot be trusted are measured.
+    pub tries: usize,
     /// One measurement of echoes.
     pub echoes: Duration,
     /// One measurement under a flood.
@@ -39,6 +38,7 @@ impl Effort {
         watched: Duration::from_secs(50),
         runs: 5,
         rounds: 7,
+        tries: 3,
         echoes: Duration::from_millis(1_000),
         flood: Duration::from_millis(3_000),
         rules: 10_000,
@@ -52,6 +52,7 @@ impl Effort {
         watched: Duration::from_millis(1_000),
         runs: 1,
         rounds: 1,
+        tries: 1,
         echoes: Duration::from_millis(100),
         flood: Duration::from_millis(500),
         rules: 200,
@@ -102,15 +103,15 @@ pub fn pass(time: Duration) -> Result<()> {
 /// Those of `half`.
 pub fn interleaved(
     values: usize,
-    rounds: usize,
+    effort: &Effort,
     clock: &Clock,
     mut half: impl FnMut(Turn) -> Result<Vec<f64>>,
 ) -> Result<Vec<Triples>> {
     let mut kept: Vec<Triples> = vec![Triples::default(); values];
-    for _ in 0..TRIES {
+    for _ in 0..effort.tries {
         let begun = Instant::now();
         let mut now: Vec<Triples> = vec![Triples::default(); values];
-        for round in 0..rounds {
+        for round in 0..effort.rounds {
             for turn in Turn::of(round) {
                 let measured = half(turn)?;
                 ensure!(measured.len() == values, "{} values of {values}", measured.len());
@@ -135,11 +136,18 @@ pub fn interleaved(
 mod tests {
     use super::*;
 
+    const fn rounds(rounds: usize) -> Effort {
+        Effort {
+            rounds,
+            ..Effort::WHOLE
+        }
+    }
+
     #[test]
     fn what_cannot_be_trusted_is_measured_again_and_what_can_is_kept() {
         let clock = Clock::new(Duration::from_secs(60));
         let mut calls = 0;
-        let measured = interleaved(2, 3, &clock, |turn| {
+        let measured = interleaved(2, &rounds(3), &clock, |turn| {
             calls += 1;
             // The second value is bad in the first try: its equal runs differ.
             let off = if calls <= 9 && turn == Turn::Again { 1.5 } else { 1.0 };
@@ -160,9 +168,9 @@ mod tests {
             Ok(vec![if turn == Turn::Again { 2.0 } else { 1.0 }])
         };
         let none = Clock::new(Duration::ZERO);
-        let measured = interleaved(1, 1, &none, &mut half).expect("no error");
+        let measured = interleaved(1, &rounds(1), &none, &mut half).expect("no error");
         assert!(!measured[0].can_be_trusted());
-        interleaved(1, 1, &Clock::new(Duration::from_secs(60)), &mut half).expect("no error");
-        assert_eq!(calls, 3 + 3 * TRIES);
+        interleaved(1, &rounds(1), &Clock::new(Duration::from_secs(60)), &mut half).expect("no error");
+        assert_eq!(calls, 3 + 3 * Effort::WHOLE.tries);
     }
 }

@@ -33,6 +33,15 @@ const STEP_MAX: Duration = Duration::from_secs(60);
 /// How long what is under way may be on its way, once nobody sends any more.
 const UNDER_WAY_MAX: Duration = Duration::from_secs(2);
 
+/// What the speaker counts of discovery packets that reached it: believed; under way while a role changed; and before their
+/// control channel was measured anew. What came too late to be believed is lost.
+const TAKEN: [(&str, &str); 4] = [
+    ("skerry_speaker_probes_received_total", ""),
+    ("skerry_speaker_packets_dropped_total", "\"misplaced\""),
+    ("skerry_speaker_latency_dropped_total", "\"no_control_round_trip\""),
+    ("skerry_speaker_latency_dropped_total", "\"negative\""),
+];
+
 /// What was measured.
 #[derive(Debug)]
 pub struct Flooded {
@@ -89,7 +98,7 @@ pub fn run(world: &World, effort: &Effort, setup: &Setup, clock: &Clock) -> Resu
         generations: vec![0; OTHERS],
     };
     let (mut rss_mib, mut lost, mut taken_s) = (Vec::new(), Vec::new(), Vec::new());
-    let triples = interleaved(2, effort.rounds, clock, |turn| {
+    let triples = interleaved(2, effort, clock, |turn| {
         let half = flood.half(turn == Turn::With)?;
         if turn == Turn::With {
             rss_mib.push(half.rss_mib);
@@ -220,10 +229,10 @@ impl Flood<'_> {
         let status = self.load.ask(&json!({ "do": "status" }))?;
         let number = |at: &str| status.pointer(at).and_then(Value::as_f64).unwrap_or(0.0);
         let flood = number("/floods/sent");
-        let taken = self
-            .world
-            .daemons
-            .metric(&self.speaker, "skerry_speaker_probes_received_total", "")?;
+        let mut taken = 0.0;
+        for (name, label) in TAKEN {
+            taken += self.world.daemons.metric(&self.speaker, name, label)?;
+        }
         Ok(Counts {
             sent: number("/sent/by_type/OFPT_PACKET_IN") - flood,
             taken,
@@ -235,7 +244,7 @@ impl Flood<'_> {
 struct Counts {
     /// Packet-ins of switches that are none of the flood.
     sent: f64,
-    /// Discovery packets that the speaker believed.
+    /// Discovery packets that reached the speaker.
     taken: f64,
     /// Packet-ins of the flood to the speaker.
     flood: f64,
