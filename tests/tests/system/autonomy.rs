@@ -576,4 +576,7 @@ fn rebooted() -> Result<()> {
 }
 
 /// How an apply is sent, and what the speaker's configuration says for it.
-const MODES: [(&str, &str); 1] = [("in stages", "[apply]\nbundles = \"never\"\n")];
+const MODES: [(&str, &str); 2] = [
+    ("in stages", "[apply]\nbundles = \"never\"\n"),
+    ("in bundles", "[apply]\nbundles = \"always\"\n"),
+];

@@ -511,3 +511,63 @@ fn a_command_read_before_the_time_is_known_waits_and_one_from_long_ago_expires()
     assert_eq!(world.ended(0, "old"), (Outcome::Expired, Some(Cause::Deadline)));
     assert_eq!(world.ended(0, "new"), (Outcome::Applied, None));
 }
+
+#[test]
+fn ten_minutes_without_kafka_do_not_make_the_speaker_grow_and_all_is_told_on_return() {
+    let mut world = held();
+    for n in 0..50 {
+        let body = CommandBody::Activate {
+            switch: SwitchId(1),
+            term: Term(7),
+        };
+        if n == 25 {
+            world.speakers[0].bus = false;
+            world.input(0, Input::BusDown);
+        }
+        world.command(0, &format!("c{n}"), 60 * SECOND, body);
+        world.run(20 * MS);
+    }
+    // All that it holds, printed: whatever grows in it shows.
+    let mut sizes = Vec::new();
+    for second in 0..600 {
+        world.set_port(1, 2, second % 3 != 0);
+        if second % 7 == 0 {
+            let mine = |(conn, (_, of)): (&u64, &(u64, usize))| (*of == 0).then_some(*conn);
+            let conn = world.conns.iter().filter_map(mine).max().unwrap();
+            world.model(1).disconnect(conn);
+            let reason = "reset".to_owned();
+            world.input(
+                0,
+                Input::Closed {
+                    conn: ConnId(conn),
+                    reason,
+                },
+            );
+            world.connect(1, 0);
+        }
+        world.run(SECOND);
+        if second % 21 == 20 {
+            sizes.push(format!("{:?}", world.speakers[0].machine).len());
+        }
+    }
+    let (first, last) = (sizes[1], sizes[sizes.len() - 1]);
+    assert!(last * 10 <= first * 11, "{sizes:?}");
+    assert!(world.counted(0, Counter::Coalesced) >= 600);
+    assert_eq!(world.counted(0, Counter::AnswerDropped), 0);
+    let mark = world.mark(0);
+    world.speakers[0].bus = true;
+    world.input(0, Input::BusUp);
+    world.run(SECOND);
+    let told = world.told(0, mark, |b| {
+        matches!(b, RegionEventBody::SnapshotSwitch { .. }).then_some(())
+    });
+    assert_eq!(told.len(), 1);
+    for n in 0..50 {
+        assert_eq!(world.ended(0, &format!("c{n}")), (Outcome::Applied, None));
+    }
+    // What lay in Kafka meanwhile is too late.
+    let long_ago = world.broker_ms() - 500_000;
+    world.command_until(0, "late", long_ago, CommandBody::Dump { switch: SwitchId(1) });
+    world.run(SECOND);
+    assert_eq!(world.ended(0, "late"), (Outcome::Expired, Some(Cause::Deadline)));
+}
