@@ -96,7 +96,11 @@ impl Dice {
 /// One rule of an apply, as the contract has it and as the switch is to show it.
 fn rule(apply: u64, n: u64) -> (Rule, String) {
     // Half of them replace those of the apply before, half stand beside them until those are deleted.
-    let priority = if n % 2 == 0 { 100 } else { 101 + (apply % 2) as u16 };
+    let priority = if n.is_multiple_of(2) {
+        100
+    } else {
+        101 + (apply % 2) as u16
+    };
     let in_port = 100 + n as u32;
     let cookie = Cookie(1 << 62 | apply << 32 | n);
     let meter = n.is_multiple_of(3).then_some((n % u64::from(METERS)) as u32 + 1);
