@@ -14,13 +14,13 @@ use crate::results::{ObjectResults, SwitchPlan};
 pub enum Outcome {
     /// The barrier reply came, in the same connection, and no error with our xids.
     Applied,
-    /// Nothing was changed: nothing that changes the switch was sent, or all of it in a bundle that the switch did not do.
+    /// Nothing was sent to the switch.
     Rejected,
     /// Nothing was sent and the deadline is past.
     Expired,
     /// Nothing was sent because a newer generation for the same switch was read first.
     Superseded,
-    /// Something was sent and may have been done, and success is not certain.
+    /// Something was sent and success is not certain; the objects say what became of each.
     Failed,
 }
 

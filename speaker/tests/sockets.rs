@@ -2,14 +2,17 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use skerry_speaker::outbox::{OutboxLimits, Stuck};
 use skerry_speaker::sockets::{KEEPALIVE, SocketEvent, SocketLimits, Sockets, Transport, USER_TIMEOUT};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::oneshot;
+
+#[path = "support/serving.rs"]
+mod serving;
+
+use serving::{Serving, next};
 
 const LIMITS: SocketLimits = SocketLimits {
     outbox: OutboxLimits {
@@ -19,33 +22,11 @@ const LIMITS: SocketLimits = SocketLimits {
     handshakes: 4,
 };
 
-/// The thread on which they are served; dropping it ends them.
-struct Serving(Option<(oneshot::Sender<()>, JoinHandle<()>)>);
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        if let Some((stop, thread)) = self.0.take() {
-            drop(stop);
-            let _ = thread.join();
-        }
-    }
-}
-
 fn listen() -> (Serving, UnboundedReceiver<SocketEvent>, SocketAddr) {
     let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
     let (sockets, events) = Sockets::listen(&[(any, Transport::Plain)], LIMITS).expect("a free port");
     let address = sockets.addresses()[0];
-    let (stop, stopped) = oneshot::channel();
-    let thread = std::thread::spawn(move || {
-        let mut builder = tokio::runtime::Builder::new_current_thread();
-        let runtime = builder.enable_all().build().expect("a runtime");
-        runtime.block_on(sockets.serve(stopped)).expect("they are served");
-    });
-    (Serving(Some((stop, thread))), events, address)
-}
-
-fn next(events: &mut UnboundedReceiver<SocketEvent>) -> SocketEvent {
-    events.blocking_recv().expect("the sockets live")
+    (Serving::start(sockets), events, address)
 }
 
 #[test]

@@ -19,11 +19,12 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 #[path = "support/ca.rs"]
 mod ca;
+#[path = "support/serving.rs"]
+mod serving;
 
 use ca::{Ca, Files};
+use serving::{PATIENCE, Serving};
 
-/// A test that waits longer has found a fault; the machine is shared with others.
-const PATIENCE: Duration = Duration::from_secs(30);
 const LIMITS: SocketLimits = SocketLimits {
     outbox: OutboxLimits {
         bytes: 64 * 1024 * 1024,
@@ -45,7 +46,7 @@ fn paths(server: &Files, ca: &Ca) -> TlsSettings {
 struct Side {
     ca: Ca,
     tls: Arc<Tls>,
-    _sockets: Sockets,
+    _sockets: Serving,
     events: UnboundedReceiver<SocketEvent>,
     address: SocketAddr,
 }
@@ -65,13 +66,13 @@ impl Side {
             ca,
             tls,
             address: sockets.addresses()[0],
-            _sockets: sockets,
+            _sockets: Serving::start(sockets),
             events,
         }
     }
 
     fn next(&mut self) -> SocketEvent {
-        self.events.blocking_recv().expect("the sockets live")
+        serving::next(&mut self.events)
     }
 
     /// The next connection that was taken; nothing else comes before it.

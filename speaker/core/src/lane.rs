@@ -703,8 +703,10 @@ impl Lane {
                 });
                 Outcome::Applied
             }
-            // What stood stands.
-            (Some(_), true) => Outcome::Rejected,
+            // Design section 3: `rejected` is said only where nothing was sent.
+            (Some(_), _) if messages == 0 => Outcome::Rejected,
+            // A bundle that was not done: what stood stands, and a step from it is taken.
+            (Some(_), true) => Outcome::Failed,
             (Some(_), false) => {
                 self.held = None;
                 Outcome::Failed

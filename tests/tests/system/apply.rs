@@ -140,7 +140,7 @@ fn refused_in_a_bundle() -> Result<()> {
     ensure!(view["features"]["bundles"] == true, "{view:#}");
     let before = world.dump()?;
     let result = apply(&stranger, "bad", with_a_bad_one())?;
-    ensure!(result.outcome == Outcome::Rejected, "{result:?}");
+    ensure!(result.outcome == Outcome::Failed, "{result:?}");
     let objects = result.objects.clone().context("no objects")?;
     ensure!(
         (objects.applied, objects.failed, objects.not_tried) == (0, 1, 4),

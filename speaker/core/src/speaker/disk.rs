@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use bytes::Bytes;
-use skerry_bus::{
-    CommandResult, CorrelationId, Decoded, Outcome, RegionEvent, RegionEventBody, Seq, SwitchId, decode, encode,
-};
+use skerry_bus::{CommandResult, CorrelationId, Decoded, RegionEvent, RegionEventBody, Seq, SwitchId, decode, encode};
 
 use super::Speaker;
 use crate::fact::{Counter, Fact};
@@ -138,7 +136,9 @@ impl Speaker {
         let (Some((generation, objects)), Some(term)) = (entry.lane.held(), entry.role.term()) else {
             return true;
         };
-        if self.keeper.head(switch).map(|head| head.generation) == Some(generation) {
+        // One that is under way is on disk, or about to be; its end brings us here again.
+        let under_way = entry.lane.wanted().is_some();
+        if under_way || self.keeper.head(switch).map(|head| head.generation) == Some(generation) {
             return true;
         }
         let payload = keep::whole(switch, term, generation, objects);
@@ -173,12 +173,11 @@ impl Speaker {
         self.pump(now, switch);
     }
 
-    /// A command that was put on disk ended without being sent: what stood before is what is desired still.
-    pub(super) fn keep_ended(&mut self, switch: SwitchId, outcome: Outcome) {
-        let not_sent = matches!(outcome, Outcome::Rejected | Outcome::Expired);
+    /// A command ended. If it was put on disk and changed nothing, what stood before is what is desired still.
+    pub(super) fn keep_ended(&mut self, switch: SwitchId) {
         let held = self.switches.get(&switch).and_then(|entry| entry.lane.generation());
         let kept = self.keeper.head(switch).map(|head| head.generation);
-        if not_sent && held.is_some() && kept.is_some() && held != kept {
+        if held.is_some() && kept.is_some() && held != kept {
             self.to_keep.insert(switch);
         }
     }

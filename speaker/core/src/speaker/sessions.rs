@@ -391,7 +391,7 @@ impl Speaker {
                 lane::Event::Keep(keep) => self.keep(now, switch, keep),
                 lane::Event::Ended(ended) if ended.job == JobId::NOBODY => self.made_whole(now, switch, *ended),
                 lane::Event::Ended(ended) => {
-                    self.keep_ended(switch, ended.outcome);
+                    self.keep_ended(switch);
                     let dump = ended.dump.map(|dump| RegionEventBody::SwitchDump { switch, dump });
                     let plan = ended.plan.map(|plan| RegionEventBody::SwitchPlan { switch, plan });
                     let answer = Answer {

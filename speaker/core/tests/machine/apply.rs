@@ -250,7 +250,7 @@ fn a_bundle_that_is_refused_changes_nothing_and_the_base_stands() {
         world.desired(0, "bad", 1, 1, 2, change(1));
         world.run(100 * MS);
         let (outcome, cause) = world.ended(0, "bad");
-        assert_eq!(outcome, Outcome::Rejected, "{quirk:?}: {cause:?}");
+        assert_eq!(outcome, Outcome::Failed, "{quirk:?}: {cause:?}");
         let failed = usize::from(quirk != BundleQuirk::RefuseCommit);
         assert_eq!(
             counts(&world, "bad"),
@@ -341,7 +341,7 @@ fn a_switch_that_dislikes_bundles_gets_stages_for_the_rest_of_its_connection() {
 fn a_connection_that_is_lost_before_a_bundle_is_done_leaves_everything_as_it_was() {
     // Before and after the commit was sent: only then it is not certain.
     for (wait, outcome, counted) in [
-        (3 * MS, Outcome::Rejected, "0 applied, 0 failed, 2 not tried"),
+        (3 * MS, Outcome::Failed, "0 applied, 0 failed, 2 not tried"),
         (
             5 * MS,
             Outcome::Failed,

@@ -250,6 +250,26 @@ fn what_was_refused_without_being_sent_is_not_what_a_restart_finds() {
 }
 
 #[test]
+fn one_that_expires_in_the_queue_leaves_what_is_being_done_on_disk() {
+    let mut world = active_with_disk(MS);
+    world.desired(0, "g1", 1, 1, 1, snapshot(rules(2)));
+    world.run(20 * MS);
+    world.disk(0).slow = 2 * SECOND;
+    world.desired(0, "g2", 1, 1, 2, delta(1, one(4)));
+    let body = CommandBody::Desired {
+        switch: SwitchId(1),
+        term: Term(1),
+        generation: Generation(3),
+        change: delta(2, one(5)),
+    };
+    world.command(0, "g3", SECOND, body);
+    world.run(10 * SECOND);
+    assert_eq!(world.ended(0, "g3"), (Outcome::Expired, Some(Cause::Deadline)));
+    assert_eq!(world.ended(0, "g2"), (Outcome::Applied, None));
+    assert_eq!(world.generations(0, 1).last(), Some(&2));
+}
+
+#[test]
 fn a_disk_that_fails_stops_nothing_and_is_filled_again_when_it_works() {
     let mut world = active_with_disk(MS);
     world.desired(0, "g1", 1, 1, 1, snapshot(rules(2)));
