@@ -15,7 +15,7 @@ const PAD: usize = 2;
 /// Class, number and length of the one field that is looked for: OXM_OF_IN_PORT without a mask.
 const IN_PORT: [u8; 4] = [0x80, 0x00, 0x00, 0x04];
 
-/// What [`PacketIn::peek`] sees.
+/// What [`PacketIn::peek`] sees of an OFPT_PACKET_IN (section 7.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PacketInPeek<'a> {
     /// Why it came.

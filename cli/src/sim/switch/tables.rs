@@ -400,7 +400,7 @@ impl Tables {
             packet_count: 0,
             byte_count: 0,
             matching: change.matching.detached(),
-            instructions: change.instructions.clone(),
+            instructions: as_kept(&change.instructions),
         };
         let rule = self.simulated(&told)?;
         let key = Key {
@@ -449,7 +449,7 @@ impl Tables {
         let taken = self.rules.iter().filter(|(key, held)| filter.takes(key, held));
         let taken: Vec<(Key, FlowStats)> = taken
             .map(|(key, held)| {
-                let instructions = change.instructions.clone();
+                let instructions = as_kept(&change.instructions);
                 (
                     key.clone(),
                     FlowStats {
@@ -665,4 +665,21 @@ fn groups_of(bucket: &OfBucket) -> impl Iterator<Item = u32> {
 /// The groups that a group names.
 pub fn named_groups(group: &GroupDesc) -> impl Iterator<Item = u32> {
     group.buckets.iter().flat_map(groups_of)
+}
+
+/// Instructions as a switch tells them: in the order in which they are done (section 5.9), and without those that say nothing.
+fn as_kept(instructions: &[Instruction]) -> Vec<Instruction> {
+    let order = |instruction: &Instruction| match instruction {
+        Instruction::Meter(_) => 0,
+        Instruction::ApplyActions(_) => 1,
+        Instruction::ClearActions => 2,
+        Instruction::WriteActions(_) => 3,
+        Instruction::WriteMetadata { .. } => 4,
+        Instruction::GotoTable(_) => 5,
+        _ => 6,
+    };
+    let empty = |instruction: &Instruction| matches!(instruction, Instruction::ApplyActions(list) | Instruction::WriteActions(list) if list.is_empty());
+    let mut kept: Vec<Instruction> = instructions.iter().filter(|one| !empty(one)).cloned().collect();
+    kept.sort_by_key(order);
+    kept
 }
