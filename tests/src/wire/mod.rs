@@ -5,6 +5,7 @@
 //! It judges nothing; it finds frames and the answers to them. Times are those of the
 //! capture, on the machine's wall clock.
 
+mod bundle;
 mod tcp;
 
 use std::collections::BTreeSet;
@@ -45,6 +46,8 @@ pub mod kind {
     pub const ERROR: u8 = 1;
     /// OFPT_ECHO_REPLY.
     pub const ECHO_REPLY: u8 = 3;
+    /// OFPT_EXPERIMENTER.
+    pub const EXPERIMENTER: u8 = 4;
     /// OFPT_FEATURES_REPLY.
     pub const FEATURES_REPLY: u8 = 6;
     /// OFPT_PACKET_OUT.
@@ -109,6 +112,8 @@ pub struct Frame {
     pub from_switch: bool,
     /// All of it, with the header.
     pub bytes: Bytes,
+    /// The bundle that it was put into, if it came so; the message that put it there is a frame of its own, before it.
+    pub bundle: Option<u32>,
 }
 
 impl Frame {
@@ -465,10 +470,14 @@ impl Conversations {
             .collect()
     }
 
-    /// The reply to the first barrier behind a frame of a controller: then the switch has
-    /// done what the frame says.
+    /// The reply to the first barrier behind a frame of a controller, or behind the commit of the bundle that it is in: then
+    /// the switch has done what the frame says.
     pub fn barrier_reply(&self, frame: &Frame) -> Option<&Frame> {
-        let mut later = self.after(frame);
+        let sent = match frame.bundle {
+            Some(bundle) => self.after(frame).find(|later| later.commits() == Some(bundle))?,
+            None => frame,
+        };
+        let mut later = self.after(sent);
         let request = later.find(|later| later.kind() == kind::BARRIER_REQUEST && !later.from_switch)?;
         self.after(request)
             .find(|reply| reply.kind() == kind::BARRIER_REPLY && reply.xid() == request.xid())
@@ -514,6 +523,7 @@ impl Conversations {
                         connection,
                         from_switch,
                         bytes,
+                        bundle: None,
                     };
                     if frame.kind() == kind::FEATURES_REPLY
                         && from_switch
@@ -521,7 +531,9 @@ impl Conversations {
                     {
                         self.connections[connection].dpid = Some(u64::from_be_bytes(dpid));
                     }
+                    let bundled = frame.bundled();
                     self.frames.push(frame);
+                    self.frames.extend(bundled);
                 }
                 Ok(None) => return Ok(()),
                 Err(error) => {
@@ -649,6 +661,38 @@ mod tests {
         assert_eq!(answers(&talk), [Answer::NoError, Answer::Error(IS_SLAVE)]);
         talk.switch_says(&frame(kind::BARRIER_REPLY, 3, &[]));
         assert_eq!(answers(&talk), [Answer::NoError, Answer::Error(IS_SLAVE)]);
+    }
+
+    #[test]
+    fn what_is_in_a_bundle_is_seen_and_done_when_its_commit_is_confirmed() {
+        let onf = |subtype: u16, rest: &[u8]| {
+            let body = [
+                &[0x4f, 0x4e, 0x46, 0, 0, 0][..],
+                &subtype.to_be_bytes(),
+                &[0, 0, 0, 5],
+                rest,
+            ]
+            .concat();
+            body
+        };
+        let mut talk = Talk::open();
+        let group_mod = frame(kind::GROUP_MOD, 2, &[0, 1, 0, 0, 0, 0, 0, 9]);
+        let add = onf(bundle::ADD_MESSAGE, &[&[0, 0, 0, 3][..], &group_mod].concat());
+        talk.controller_says(&frame(kind::EXPERIMENTER, 2, &add));
+        talk.controller_says(&frame(kind::BARRIER_REQUEST, 3, &[]));
+        talk.switch_says(&frame(kind::BARRIER_REPLY, 3, &[]));
+        let seen = |talk: &Talk| {
+            let heard = heard(&talk.packets);
+            let write = heard.frames().iter().find(|frame| frame.is_write()).cloned();
+            let write = write.expect("the group mod in the bundle");
+            assert_eq!((write.bundle, &write.bytes[..]), (Some(5), &group_mod[..]));
+            heard.barrier_reply(&write).map(Frame::xid)
+        };
+        assert_eq!(seen(&talk), None);
+        talk.controller_says(&frame(kind::EXPERIMENTER, 4, &onf(bundle::CONTROL, &[0, 4, 0, 3])));
+        talk.controller_says(&frame(kind::BARRIER_REQUEST, 6, &[]));
+        talk.switch_says(&frame(kind::BARRIER_REPLY, 6, &[]));
+        assert_eq!(seen(&talk), Some(6));
     }
 
     #[test]
