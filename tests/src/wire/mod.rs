@@ -666,14 +666,13 @@ mod tests {
     #[test]
     fn what_is_in_a_bundle_is_seen_and_done_when_its_commit_is_confirmed() {
         let onf = |subtype: u16, rest: &[u8]| {
-            let body = [
+            [
                 &[0x4f, 0x4e, 0x46, 0, 0, 0][..],
                 &subtype.to_be_bytes(),
                 &[0, 0, 0, 5],
                 rest,
             ]
-            .concat();
-            body
+            .concat()
         };
         let mut talk = Talk::open();
         let group_mod = frame(kind::GROUP_MOD, 2, &[0, 1, 0, 0, 0, 0, 0, 9]);
