@@ -70,7 +70,7 @@ fn in_port(mut fields: &[u8]) -> Option<PortNo> {
 }
 
 #[cfg(test)]
-#[allow(clippy::indexing_slicing)]
+#[allow(clippy::indexing_slicing)] // a test that indexes wrongly fails, which is what it is for
 mod tests {
     use super::*;
     use crate::message::{Body, Message};

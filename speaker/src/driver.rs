@@ -170,6 +170,7 @@ impl OnDisk {
             epoch: Epoch(wall_ms),
             store: None,
             restored: None,
+            // Without a store nobody tells anything: its sending end is dropped here.
             told: mpsc::unbounded_channel().1,
         };
         let Some(folder) = folder else {

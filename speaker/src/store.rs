@@ -70,6 +70,7 @@ impl Store {
     ) -> anyhow::Result<(Store, UnboundedReceiver<Input>, Found)> {
         let (disk, found) = Disk::open(folder, region, wall_ms)?;
         let (orders, inbox) = mpsc::channel();
+        // Not bounded by itself: there is at most one event for each order that was given.
         let (events, told) = unbounded_channel();
         let mut desk = Desk {
             path: folder.join(FILE),
