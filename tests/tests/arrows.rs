@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "skerry-io",
             "skerry-network",
             "skerry-speaker-core",
+            "skerry-speaker",
             "skerry-bench",
             "skerry-tests",
         ],

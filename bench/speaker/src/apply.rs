@@ -104,7 +104,7 @@ pub fn run(world: &World, effort: &Effort, setup: &Setup, clock: &Clock) -> Resu
 }
 
 /// Rules of a transit switch: six fields are looked at, a tag is changed and the packet sent on.
-fn rules(count: u32) -> Objects {
+pub fn rules(count: u32) -> Objects {
     let mut objects = Objects::new();
     for number in 0..count {
         let mut to = [0x02, 0, 0, 0, 0, 0];

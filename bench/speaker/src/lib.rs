@@ -15,6 +15,7 @@ pub mod goals;
 pub mod helper;
 pub mod histogram;
 pub mod packet_ins;
+pub mod plan;
 pub mod router;
 pub mod series;
 pub mod suite;

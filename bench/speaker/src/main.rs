@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 use serde_json::json;
 use skerry_bench_speaker::floor::{self, Manner};
-use skerry_bench_speaker::{echoes, packet_ins, suite, tls};
+use skerry_bench_speaker::{echoes, packet_ins, plan, suite, tls};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -88,6 +88,17 @@ enum Role {
         #[arg(long)]
         time_ms: u64,
     },
+    /// Where the time of an apply goes, by hand: rules through the code alone.
+    Plan {
+        /// Rules of one apply.
+        #[arg(long, default_value_t = 10_000)]
+        rules: u32,
+        #[arg(long, default_value_t = 15)]
+        runs: usize,
+        /// An empty folder for what is put on disk; without it, nothing is.
+        #[arg(long)]
+        state: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -164,6 +175,15 @@ fn play(role: Role) -> Result<()> {
                 time: Duration::from_millis(time_ms),
             })?;
             println!("{told}");
+            Ok(())
+        }
+        Role::Plan { rules, runs, state } => {
+            let load = plan::Load {
+                rules,
+                runs,
+                state: state.as_deref(),
+            };
+            print!("{}", plan::run(&load)?);
             Ok(())
         }
     }
