@@ -35,17 +35,30 @@ impl Serialize for Masked {
 
 impl<'de> Deserialize<'de> for Masked {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(d)?;
-        let hex = |t: &str| {
-            t.strip_prefix("0x")
-                .and_then(|h| u64::from_str_radix(h, 16).ok())
-                .ok_or_else(|| serde::de::Error::custom(format!("{text:?} is not 0xVALUE or 0xVALUE/0xMASK")))
-        };
-        let (value, mask) = match text.split_once('/') {
-            Some((v, m)) => (hex(v)?, hex(m)?),
-            None => (hex(&text)?, u64::MAX),
-        };
-        Ok(Masked { value, mask })
+        d.deserialize_str(Text(|text: &str| {
+            let hex = |t: &str| t.strip_prefix("0x").and_then(|h| u64::from_str_radix(h, 16).ok());
+            let (value, mask) = match text.split_once('/') {
+                Some((value, mask)) => (hex(value), hex(mask)),
+                None => (hex(text), Some(u64::MAX)),
+            };
+            value
+                .zip(mask)
+                .map(|(value, mask)| Masked { value, mask })
+                .ok_or_else(|| format!("{text:?} is not 0xVALUE or 0xVALUE/0xMASK"))
+        }))
+    }
+}
+
+/// A value that is written as text: read without a copy of it.
+struct Text<F>(F);
+
+impl<T, F: FnOnce(&str) -> Result<T, String>> serde::de::Visitor<'_> for Text<F> {
+    type Value = T;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        (self.0)(text).map_err(E::custom)
     }
 }
 
@@ -86,39 +99,49 @@ pub struct Match {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mac(pub [u8; 6]);
 
+impl Mac {
+    /// Its text; there are two in most rules, so it is not put together by formatting.
+    fn text(self) -> [u8; 17] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [b':'; 17];
+        for (pair, byte) in text.chunks_mut(3).zip(self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 0xf)];
+        }
+        text
+    }
+}
+
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let b = self.0;
-        write!(
-            f,
-            "{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}",
-            b[0], b[1], b[2], b[3], b[4], b[5]
-        )
+        f.write_str(std::str::from_utf8(&self.text()).expect("digits and colons are ASCII"))
     }
 }
 
 impl Serialize for Mac {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
+        s.serialize_str(std::str::from_utf8(&self.text()).expect("digits and colons are ASCII"))
     }
 }
 
 impl<'de> Deserialize<'de> for Mac {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(d)?;
-        let mut out = [0u8; 6];
-        let mut parts = text.split(':');
-        for byte in &mut out {
-            *byte = parts
-                .next()
-                .filter(|p| p.len() == 2)
-                .and_then(|p| u8::from_str_radix(p, 16).ok())
-                .ok_or_else(|| serde::de::Error::custom(format!("{text:?} is not an Ethernet address")))?;
-        }
-        if parts.next().is_some() {
-            return Err(serde::de::Error::custom(format!("{text:?} is not an Ethernet address")));
-        }
-        Ok(Mac(out))
+        d.deserialize_str(Text(|text: &str| {
+            let wrong = || format!("{text:?} is not an Ethernet address");
+            let mut out = [0u8; 6];
+            let mut parts = text.split(':');
+            for byte in &mut out {
+                *byte = parts
+                    .next()
+                    .filter(|p| p.len() == 2)
+                    .and_then(|p| u8::from_str_radix(p, 16).ok())
+                    .ok_or_else(wrong)?;
+            }
+            match parts.next() {
+                Some(_) => Err(wrong()),
+                None => Ok(Mac(out)),
+            }
+        }))
     }
 }
 
@@ -195,6 +218,7 @@ impl fmt::Display for RuleKey {
 
 /// An entry in a switch's table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "RuleForm")]
 pub struct Rule {
     /// Which rule it is.
     #[serde(flatten)]
@@ -202,20 +226,59 @@ pub struct Rule {
     /// Whose it is; deletes name it too.
     pub cookie: Cookie,
     /// Meter the packet passes first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub meter: Option<u32>,
     /// Actions, in this order, at once.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub apply: Vec<Action>,
     /// Metadata to write.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub write_metadata: Option<Masked>,
     /// Table to go on in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub goto: Option<u8>,
     /// Whether replacing the rule resets its counters.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reset_counts: bool,
+}
+
+/// The JSON form of [`Rule`] to read: all its fields side by side, as they stand there. A flattened key would have every
+/// field kept aside first.
+#[derive(Deserialize)]
+struct RuleForm {
+    table: u8,
+    priority: u16,
+    #[serde(rename = "match", default)]
+    matches: Match,
+    cookie: Cookie,
+    #[serde(default)]
+    meter: Option<u32>,
+    #[serde(default)]
+    apply: Vec<Action>,
+    #[serde(default)]
+    write_metadata: Option<Masked>,
+    #[serde(default)]
+    goto: Option<u8>,
+    #[serde(default)]
+    reset_counts: bool,
+}
+
+impl From<RuleForm> for Rule {
+    fn from(form: RuleForm) -> Self {
+        Rule {
+            key: RuleKey {
+                table: form.table,
+                priority: form.priority,
+                matches: form.matches,
+            },
+            cookie: form.cookie,
+            meter: form.meter,
+            apply: form.apply,
+            write_metadata: form.write_metadata,
+            goto: form.goto,
+            reset_counts: form.reset_counts,
+        }
+    }
 }
 
 /// How a group uses its buckets.
@@ -281,14 +344,22 @@ pub struct Meter {
 
 /// A set of objects for one switch, keyed by what identifies them. JSON form: three lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "ObjectLists", into = "ObjectLists")]
+#[serde(from = "ObjectLists")]
 pub struct Objects {
     /// Meters by id.
+    #[serde(serialize_with = "values", skip_serializing_if = "BTreeMap::is_empty")]
     pub meters: BTreeMap<u32, Meter>,
     /// Groups by id.
+    #[serde(serialize_with = "values", skip_serializing_if = "BTreeMap::is_empty")]
     pub groups: BTreeMap<u32, Group>,
     /// Rules by key.
+    #[serde(serialize_with = "values", skip_serializing_if = "BTreeMap::is_empty")]
     pub rules: BTreeMap<RuleKey, Rule>,
+}
+
+/// A map as the list of its values: each names itself.
+fn values<K, V: Serialize, S: serde::Serializer>(map: &BTreeMap<K, V>, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_seq(map.values())
 }
 
 impl Objects {
@@ -366,15 +437,12 @@ impl ObjectKeys {
     }
 }
 
-/// The JSON form of [`Objects`].
-#[derive(Serialize, Deserialize, Default)]
+/// The JSON form of [`Objects`] to read: lists in any order, of which the last of a key counts.
+#[derive(Deserialize, Default)]
 #[serde(default)]
 struct ObjectLists {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     meters: Vec<Meter>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     groups: Vec<Group>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     rules: Vec<Rule>,
 }
 
@@ -384,16 +452,6 @@ impl From<ObjectLists> for Objects {
             meters: lists.meters.into_iter().map(|m| (m.id, m)).collect(),
             groups: lists.groups.into_iter().map(|g| (g.id, g)).collect(),
             rules: lists.rules.into_iter().map(|r| (r.key.clone(), r)).collect(),
-        }
-    }
-}
-
-impl From<Objects> for ObjectLists {
-    fn from(o: Objects) -> Self {
-        ObjectLists {
-            meters: o.meters.into_values().collect(),
-            groups: o.groups.into_values().collect(),
-            rules: o.rules.into_values().collect(),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Commands: what is asked of switches and regions. Always absolute, never relative.
 
+mod read;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{CorrelationId, Generation, Region, SwitchId, Term};
 use crate::objects::{ObjectKeys, Objects};
 
 /// A command, on `skerry.v1.commands` or, after routing, on `skerry.v1.commands.<region>`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Command {
     /// Joins the answer to it; also what makes a repeat recognisable.
     pub correlation_id: CorrelationId,
@@ -15,10 +17,10 @@ pub struct Command {
     /// Broker time in milliseconds after which nothing of it may be started.
     pub deadline_ms: u64,
     /// Set by the router: which owner sent it. A reader refuses a lower one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub owner_epoch: Option<u64>,
     /// Set by the router: the region it is for. A speaker of another region refuses it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<Region>,
     /// What is asked.
     #[serde(flatten)]
