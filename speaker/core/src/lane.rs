@@ -9,7 +9,7 @@
 //! It is told what the role allows and never asks for one. A command is `applied` only after the last barrier reply of this
 //! very connection without an error; once anything was sent, every other end is `failed`.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -20,36 +20,19 @@ use skerry_bus::{
 };
 
 use crate::apply::{Apply, End};
-use crate::bundle::{BUNDLE_MAX, BundleUse, Found, Probe};
+use crate::bundle::{BundleUse, Found};
+use crate::bundling::Bundling;
 use crate::dump::{Dump, Progress};
 use crate::job::JobId;
 use crate::keep::Keep;
 use crate::known::{Known, Ours};
 use crate::plan;
+use crate::queue::{Queue, Waiting, Work};
 use crate::role::{Authority, switch_error};
 use crate::wire::Wire;
 
-/// Commands that may wait in one lane. A switch this far behind is helped by waiting: the next is refused as `Busy`.
-pub const LANE_COMMANDS_MAX: usize = 64;
 /// Characters of a printed plan that go to the log.
 const PLAN_TEXT_MAX: usize = 2_000;
-
-/// What a lane is asked to do.
-#[derive(Debug)]
-pub(crate) enum Work {
-    /// Make this the desired state.
-    Desired {
-        term: Term,
-        generation: Generation,
-        change: DesiredChange,
-        /// The command as it was read, which is on disk before anything is sent; empty: it stands there already.
-        payload: Bytes,
-    },
-    /// Read what the switch holds.
-    Dump,
-    /// Say what would be done to make the switch this.
-    Plan(Wanted),
-}
 
 /// How a command ended, or what else is to be told.
 #[derive(Debug, PartialEq)]
@@ -83,14 +66,6 @@ pub(crate) struct Ended {
     pub(crate) objects: Option<ObjectResults>,
     pub(crate) dump: Option<SwitchDump>,
     pub(crate) plan: Option<SwitchPlan>,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    job: JobId,
-    /// When its deadline passes; none if the broker's time is not known.
-    expires: Option<Instant>,
-    work: Work,
 }
 
 /// What this speaker applied last.
@@ -153,15 +128,11 @@ enum State {
 /// The lane of one connected switch.
 #[derive(Debug)]
 pub(crate) struct Lane {
-    queue: VecDeque<Waiting>,
+    queue: Queue,
     state: State,
     held: Option<Held>,
-    /// The newest generation read under the newest term.
-    newest: Option<(Term, Generation)>,
     settings: Settings,
-    bundles: Bundles,
-    /// Number of the next bundle of this connection.
-    bundle_id: u32,
+    bundling: Bundling,
 }
 
 /// What a lane is told once.
@@ -175,26 +146,14 @@ pub(crate) struct Settings {
     pub(crate) bundles: BundleUse,
 }
 
-/// Whether the switch takes bundles.
-#[derive(Debug)]
-enum Bundles {
-    /// It was not asked: only a MASTER may.
-    Unknown,
-    Asking(Probe),
-    Taken,
-    Refused,
-}
-
 impl Lane {
     pub(crate) fn new(settings: Settings) -> Self {
         Lane {
-            queue: VecDeque::new(),
+            queue: Queue::default(),
             state: State::Idle,
             held: None,
-            newest: None,
             settings,
-            bundles: Bundles::Unknown,
-            bundle_id: 1,
+            bundling: Bundling::new(settings.bundles, settings.barrier_max),
         }
     }
 
@@ -210,60 +169,16 @@ impl Lane {
 
     /// Whether the switch takes bundles; none: it was not asked yet.
     pub(crate) fn takes_bundles(&self) -> Option<bool> {
-        match self.bundles {
-            Bundles::Unknown | Bundles::Asking(_) => None,
-            Bundles::Taken => Some(true),
-            Bundles::Refused => Some(false),
-        }
-    }
-
-    /// How a plan would go.
-    fn sending(&self, messages: usize) -> Sending {
-        let fits = match self.settings.bundles {
-            BundleUse::Never => false,
-            BundleUse::Auto => (1..=BUNDLE_MAX).contains(&messages),
-            BundleUse::Always => messages > 0,
-        };
-        match (&self.bundles, fits) {
-            (Bundles::Taken, true) => Sending::Bundles,
-            (Bundles::Taken, false) | (Bundles::Unknown | Bundles::Asking(_) | Bundles::Refused, _) => Sending::Stages,
-        }
-    }
-
-    /// Ask whether the switch takes bundles, as soon as that may be asked.
-    fn probe(&mut self, now: Instant, authority: Authority, wire: &mut Wire) {
-        let may = matches!(authority, Authority::Master(_)) && self.settings.bundles != BundleUse::Never;
-        if may && matches!(self.bundles, Bundles::Unknown) {
-            let until = now + self.settings.barrier_max;
-            self.bundles = Bundles::Asking(Probe::start(self.bundle_id, until, wire));
-            self.bundle_id = self.bundle_id.wrapping_add(1);
-        }
-    }
-
-    fn found(&mut self, found: Found) -> Event {
-        let (bundles, why) = match found {
-            Found::Takes => (Bundles::Taken, None),
-            Found::Refuses(why) => (Bundles::Refused, Some(why)),
-            Found::NotAllowed => (Bundles::Unknown, None),
-        };
-        self.bundles = bundles;
-        Event::Bundles {
-            taken: self.takes_bundles(),
-            why,
-        }
+        self.bundling.is_taken()
     }
 
     /// An answer about a bundle came. Gives whether it was ours.
     pub(crate) fn bundle(&mut self, xid: u32, reply: &BundleControl) -> bool {
-        if let Bundles::Asking(probe) = &mut self.bundles
-            && probe.reply(xid, reply)
-        {
-            return true;
-        }
-        match &mut self.state {
-            State::Applying(a) => a.apply.bundle_reply(xid, reply),
-            State::Idle | State::Dumping(_) => false,
-        }
+        self.bundling.reply(xid, reply)
+            || match &mut self.state {
+                State::Applying(a) => a.apply.bundle_reply(xid, reply),
+                State::Idle | State::Dumping(_) => false,
+            }
     }
 
     fn ended(&self, job: JobId, outcome: Outcome, cause: Option<Cause>, messages: u32) -> Event {
@@ -290,35 +205,23 @@ impl Lane {
         } = &work
         {
             let (term, generation) = (*term, *generation);
-            match self.newest {
-                Some((t, newest)) if t == term && generation < newest => {
-                    let cause = Cause::Newer { generation: newest };
-                    return vec![self.ended(job, Outcome::Superseded, Some(cause), 0)];
-                }
-                // An older term is refused when its turn comes, like any that is not held.
-                Some((t, _)) if term < t => {}
-                _ => self.newest = Some((term, generation)),
+            if let Some(generation) = self.queue.read(term, generation) {
+                let cause = Cause::Newer { generation };
+                return vec![self.ended(job, Outcome::Superseded, Some(cause), 0)];
             }
             if matches!(change, DesiredChange::Snapshot { .. }) {
                 events.extend(self.supersede(term, generation));
             }
         }
-        if self.queue.len() >= LANE_COMMANDS_MAX {
+        if let Err(job) = self.queue.push(Waiting { job, expires, work }) {
             events.push(self.ended(job, Outcome::Rejected, Some(Cause::Busy), 0));
-            return events;
         }
-        self.queue.push_back(Waiting { job, expires, work });
         events
     }
 
     /// A snapshot of this generation was read: what is older and has sent nothing is not done any more.
     fn supersede(&mut self, term: Term, newer: Generation) -> Vec<Event> {
-        let older = |work: &Work| matches!(work, Work::Desired { term: t, generation, .. } if *t == term && *generation < newer);
-        let (gone, kept): (VecDeque<Waiting>, VecDeque<Waiting>) = std::mem::take(&mut self.queue)
-            .into_iter()
-            .partition(|w| older(&w.work));
-        self.queue = kept;
-        let mut jobs: Vec<JobId> = gone.into_iter().map(|w| w.job).collect();
+        let mut jobs = self.queue.take_older(term, newer);
         if let State::Dumping(d) = &self.state
             && let Then::Apply(aim) = &d.then
             && aim.term == term
@@ -337,9 +240,10 @@ impl Lane {
 
     /// Do what can be done now.
     pub(crate) fn advance(&mut self, now: Instant, authority: Authority, wire: &mut Wire) -> Vec<Event> {
-        let mut events = Vec::new();
-        self.expire(now, &mut events);
-        self.probe(now, authority, wire);
+        let expired = self.queue.take_expired(now).into_iter();
+        let expired = expired.map(|job| self.ended(job, Outcome::Expired, Some(Cause::Deadline), 0));
+        let mut events: Vec<Event> = expired.collect();
+        self.bundling.ask(now, authority, wire);
         loop {
             match &self.state {
                 State::Dumping(_) => return events,
@@ -356,19 +260,6 @@ impl Lane {
         }
     }
 
-    fn expire(&mut self, now: Instant, events: &mut Vec<Event>) {
-        let late = |w: &Waiting| w.expires.is_some_and(|at| now >= at);
-        if !self.queue.iter().any(late) {
-            return;
-        }
-        let (gone, kept): (VecDeque<Waiting>, VecDeque<Waiting>) =
-            std::mem::take(&mut self.queue).into_iter().partition(late);
-        self.queue = kept;
-        for waiting in gone {
-            events.push(self.ended(waiting.job, Outcome::Expired, Some(Cause::Deadline), 0));
-        }
-    }
-
     /// Begin with the front of the queue. Gives false if there is none or it has to wait.
     fn begin(&mut self, now: Instant, authority: Authority, wire: &mut Wire, events: &mut Vec<Event>) -> bool {
         let Some(front) = self.queue.front() else {
@@ -381,7 +272,7 @@ impl Lane {
             (Work::Desired { .. }, Authority::Master(term)) => Some(term),
             (Work::Desired { .. }, Authority::None) => None,
         };
-        let Some(Waiting { job, expires, work }) = self.queue.pop_front() else {
+        let Some(Waiting { job, expires, work }) = self.queue.pop() else {
             return false;
         };
         match work {
@@ -527,31 +418,22 @@ impl Lane {
             return true;
         }
         if !a.apply.has_begun() {
-            if matches!(self.bundles, Bundles::Asking(_)) {
+            if self.bundling.is_asked() {
                 return false;
             }
-            let bundled = a.apply.bundled();
-            let sending = self.sending(bundled);
-            let first = (sending == Sending::Bundles).then_some(self.bundle_id);
-            if let State::Applying(a) = &mut self.state {
-                a.apply.use_bundles(first);
-            }
+            let sending = self.bundling.sending(a.apply.bundled());
+            a.apply
+                .use_bundles((sending == Sending::Bundles).then_some(self.bundling.next()));
         }
-        if let State::Applying(a) = &mut self.state {
-            a.apply.advance(now, wire);
-            if a.apply.next_bundle() > 0 {
-                self.bundle_id = a.apply.next_bundle();
-            }
-        }
+        a.apply.advance(now, wire);
+        self.bundling.used(a.apply.next_bundle());
         false
     }
 
     /// A barrier reply came. Gives whether it was ours.
     pub(crate) fn barrier(&mut self, now: Instant, xid: u32, wire: &mut Wire) -> (bool, Vec<Event>) {
-        if let Bundles::Asking(probe) = &self.bundles
-            && let Some(found) = probe.barrier(xid)
-        {
-            return (true, vec![self.found(found)]);
+        if let Some(found) = self.bundling.barrier(xid) {
+            return (true, vec![found]);
         }
         let State::Applying(a) = &mut self.state else {
             return (false, Vec::new());
@@ -559,7 +441,7 @@ impl Lane {
         let ours = a.apply.barrier(now, xid, wire);
         let disliked = a.apply.take_disliked();
         let mut events: Vec<Event> = disliked
-            .map(|why| self.found(Found::Refuses(why)))
+            .map(|why| self.bundling.found(Found::Refuses(why)))
             .into_iter()
             .collect();
         events.extend(self.end_if_over());
@@ -641,7 +523,7 @@ impl Lane {
         let plan = plan::plan(self.settings.ours, known, &wanted.objects)?;
         Ok(SwitchPlan {
             stages: plan.to_told(),
-            sending: self.sending(plan.bundled().len()),
+            sending: self.bundling.sending(plan.bundled().len()),
             steps: u32::try_from(plan.len()).unwrap_or(u32::MAX),
             generation: Some(wanted.generation),
             foreign: known.foreign.clone(),
@@ -661,9 +543,7 @@ impl Lane {
 
     /// An error came. Gives whether it was about one of our messages.
     pub(crate) fn error(&mut self, xid: u32, error: &ErrorMsg) -> (bool, Vec<Event>) {
-        if let Bundles::Asking(probe) = &mut self.bundles
-            && probe.error(xid, error)
-        {
+        if self.bundling.error(xid, error) {
             return (true, Vec::new());
         }
         match &mut self.state {
@@ -733,12 +613,8 @@ impl Lane {
             events.extend(self.no_dump(cause()));
         }
         self.held = None;
-        let (gone, kept): (VecDeque<Waiting>, VecDeque<Waiting>) = std::mem::take(&mut self.queue)
-            .into_iter()
-            .partition(|w| matches!(w.work, Work::Desired { term, .. } if term <= lost));
-        self.queue = kept;
-        for waiting in gone {
-            events.push(self.ended(waiting.job, Outcome::Rejected, Some(cause()), 0));
+        for job in self.queue.take_of_terms_until(lost) {
+            events.push(self.ended(job, Outcome::Rejected, Some(cause()), 0));
         }
         events
     }
@@ -748,8 +624,8 @@ impl Lane {
         self.held = None;
         let mut events: Vec<Event> = self.stop(Some(Cause::ConnectionLost)).into_iter().collect();
         events.extend(self.no_dump(Cause::ConnectionLost));
-        for waiting in std::mem::take(&mut self.queue) {
-            events.push(self.ended(waiting.job, Outcome::Rejected, Some(Cause::UnknownSwitch), 0));
+        for job in self.queue.take_all() {
+            events.push(self.ended(job, Outcome::Rejected, Some(Cause::UnknownSwitch), 0));
         }
         events
     }
@@ -761,19 +637,16 @@ impl Lane {
             State::Dumping(d) => Some(d.until),
             State::Applying(a) => a.apply.until(),
         };
-        let waiting = self.queue.iter().filter_map(|w| w.expires).min();
-        let asking = match &self.bundles {
-            Bundles::Asking(probe) => Some(probe.until),
-            Bundles::Unknown | Bundles::Taken | Bundles::Refused => None,
-        };
-        [state, waiting, asking].into_iter().flatten().min()
+        [state, self.queue.deadline(), self.bundling.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// A deadline may have passed; [`Lane::advance`] is to follow.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Vec<Event> {
-        if matches!(&self.bundles, Bundles::Asking(probe) if now >= probe.until) {
-            let found = Found::Refuses("it did not answer in time".to_owned());
-            return vec![self.found(found)];
+        if let Some(found) = self.bundling.handle_timeout(now) {
+            return vec![found];
         }
         match &self.state {
             State::Dumping(d) if now >= d.until => self.no_dump(Cause::NoBarrier).into_iter().collect(),

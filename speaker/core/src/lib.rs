@@ -5,6 +5,7 @@
 //! ```text
 //! connection  one TCP connection: framing, handshake, echo      role       MASTER and SLAVE at one switch
 //! lane        commands of one switch, in order                  plan       from what is to what shall be (pure)
+//! queue       commands that wait for their turn                  bundling   whether a switch takes bundles
 //! apply       a plan on its way to a switch                     bundle      changes done together or not at all
 //! dump        what a switch holds                                known      sorted into ours and not ours
 //! convert     the contract's objects <-> OpenFlow                packet     the signed discovery packet (pure)
@@ -21,6 +22,7 @@ mod apply;
 mod autonomy;
 pub mod bucket;
 pub mod bundle;
+mod bundling;
 mod clock;
 pub mod connection;
 mod convert;
@@ -42,6 +44,7 @@ pub mod offsets;
 pub mod packet;
 pub mod plan;
 pub mod publish;
+mod queue;
 pub mod role;
 pub mod shed;
 mod sources;

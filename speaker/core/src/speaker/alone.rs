@@ -12,7 +12,8 @@ use crate::fact::{Counter, Fact};
 use crate::io::Output;
 use crate::job::JobId;
 use crate::keep;
-use crate::lane::{Ended, Work};
+use crate::lane::Ended;
+use crate::queue::Work;
 
 /// Commands that may wait until the broker's time is known, and with it whether they are too late. It takes one acknowledged
 /// heartbeat; who sends more in that time is answered `rejected: busy`.

@@ -13,9 +13,9 @@ use super::Speaker;
 use crate::fact::{Counter, Fact};
 use crate::io::Output;
 use crate::job::{Job, JobId, Joined};
-use crate::lane::Work;
 use crate::measure::Histogram;
 use crate::offsets::Reading;
+use crate::queue::Work;
 
 /// No deadline is further away than this: what is later is as good as none.
 const DEADLINE_MAX: Duration = Duration::from_secs(24 * 3600);
