@@ -120,7 +120,6 @@ fn meter_mod(command: MeterModCommand, meter: &Meter) -> MeterMod {
 }
 
 fn write_match(m: &Match) -> OfMatch {
-    let mut out = OfMatch::new();
     // Prerequisites stand before what needs them: eth_type, ip_proto, then ports (section 7.2.3.8).
     let fields = [
         m.in_port.map(|p| Oxm::in_port(OfPort(p.0))),
@@ -136,10 +135,7 @@ fn write_match(m: &Match) -> OfMatch {
         m.udp_src.map(Oxm::udp_src),
         m.udp_dst.map(Oxm::udp_dst),
     ];
-    for oxm in fields.into_iter().flatten() {
-        out.push(oxm);
-    }
-    out
+    fields.into_iter().flatten().collect()
 }
 
 fn write_action(action: &Action) -> OfAction {

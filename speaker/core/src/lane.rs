@@ -22,11 +22,12 @@ use skerry_bus::{
 use crate::apply::{Apply, End};
 use crate::bundle::{BundleUse, Found};
 use crate::bundling::Bundling;
+use crate::delta::Delta;
 use crate::dump::{Dump, Progress};
 use crate::job::JobId;
 use crate::keep::Keep;
 use crate::known::{Known, Ours};
-use crate::plan;
+use crate::plan::{self, Plan};
 use crate::queue::{Queue, Waiting, Work};
 use crate::role::{Authority, switch_error};
 use crate::wire::Wire;
@@ -82,11 +83,19 @@ struct Applying {
     expires: Option<Instant>,
     term: Term,
     generation: Generation,
-    wanted: Objects,
-    foreign_keys: BTreeSet<RuleKey>,
+    becomes: Becomes,
     /// The disk is waited for.
     keeping: bool,
     apply: Apply,
+}
+
+/// What stands when an apply is done.
+#[derive(Debug)]
+enum Becomes {
+    /// These, beside what is not ours.
+    Whole(Objects, BTreeSet<RuleKey>),
+    /// What is held, after this step.
+    Step(Delta),
 }
 
 /// What a dump is for.
@@ -312,15 +321,13 @@ impl Lane {
                     events.push(self.ended(job, Outcome::Applied, None, 0));
                     return true;
                 }
-                let Some(current) = self.held.as_ref().filter(|h| h.generation == base && base < generation) else {
+                let Some(held) = self.held.as_ref().filter(|h| h.generation == base && base < generation) else {
                     let cause = Cause::Base { held };
                     events.push(self.ended(job, Outcome::Rejected, Some(cause), 0));
                     return true;
                 };
-                let mut wanted = current.objects.clone();
-                wanted.remove(&remove);
-                wanted.extend(put);
-                let known = Known::of(&current.objects, current.foreign_keys.clone());
+                let delta = Delta { put, remove };
+                let plan = delta.plan(self.settings.ours, &held.objects, &held.foreign_keys);
                 let keep = Keep {
                     job,
                     term,
@@ -328,7 +335,7 @@ impl Lane {
                     base: Some(base),
                     payload,
                 };
-                self.apply(keep, expires, known, wanted, events);
+                self.apply(keep, expires, plan, Becomes::Step(delta), events);
             }
         }
         true
@@ -345,12 +352,19 @@ impl Lane {
     }
 
     /// Plan it, have it put on disk, and only then begin.
-    fn apply(&mut self, keep: Keep, expires: Option<Instant>, known: Known, wanted: Objects, events: &mut Vec<Event>) {
+    fn apply(
+        &mut self,
+        keep: Keep,
+        expires: Option<Instant>,
+        plan: Result<Plan, Cause>,
+        becomes: Becomes,
+        events: &mut Vec<Event>,
+    ) {
         let Keep {
             job, term, generation, ..
         } = keep;
         self.state = State::Idle;
-        match plan::plan(self.settings.ours, &known, &wanted) {
+        match plan {
             Err(cause) => events.push(self.ended(job, Outcome::Rejected, Some(cause), 0)),
             Ok(plan) => {
                 events.push(Event::Planned {
@@ -363,8 +377,7 @@ impl Lane {
                     expires,
                     term,
                     generation,
-                    wanted,
-                    foreign_keys: known.foreign_keys,
+                    becomes,
                     keeping: !keep.payload.is_empty(),
                     apply: Apply::new(plan, self.settings.barrier_max),
                 }));
@@ -384,12 +397,24 @@ impl Lane {
         }
     }
 
+    /// Whether something is being applied, or waits for the disk to be.
+    pub(crate) fn is_applying(&self) -> bool {
+        matches!(self.state, State::Applying(_))
+    }
+
     /// What shall stand when the command at work is done.
-    pub(crate) fn wanted(&self) -> Option<&Objects> {
-        match &self.state {
-            State::Applying(a) => Some(&a.wanted),
-            State::Idle | State::Dumping(_) => None,
-        }
+    pub(crate) fn wanted(&self) -> Option<Objects> {
+        let State::Applying(a) = &self.state else {
+            return None;
+        };
+        Some(match &a.becomes {
+            Becomes::Whole(wanted, _) => wanted.clone(),
+            Becomes::Step(delta) => {
+                let mut objects = self.held.as_ref()?.objects.clone();
+                delta.clone().make(&mut objects);
+                objects
+            }
+        })
     }
 
     /// What stands on the switch, as far as this speaker knows.
@@ -508,7 +533,9 @@ impl Lane {
                             base: None,
                             payload: aim.payload,
                         };
-                        self.apply(keep, expires, *known, aim.wanted, &mut events);
+                        let plan = plan::plan(self.settings.ours, &known, &aim.wanted);
+                        let becomes = Becomes::Whole(aim.wanted, known.foreign_keys);
+                        self.apply(keep, expires, plan, becomes, &mut events);
                     }
                 }
             }
@@ -576,11 +603,21 @@ impl Lane {
         } = a.apply.end(cause);
         let outcome = match (&cause, unchanged) {
             (None, _) => {
-                self.held = Some(Held {
-                    generation: a.generation,
-                    objects: a.wanted,
-                    foreign_keys: a.foreign_keys,
-                });
+                match (a.becomes, &mut self.held) {
+                    (Becomes::Whole(objects, foreign_keys), held) => {
+                        *held = Some(Held {
+                            generation: a.generation,
+                            objects,
+                            foreign_keys,
+                        });
+                    }
+                    (Becomes::Step(delta), Some(held)) => {
+                        delta.make(&mut held.objects);
+                        held.generation = a.generation;
+                    }
+                    // A step from nothing is not begun, and what stands is forgotten only with an end of the step.
+                    (Becomes::Step(_), None) => {}
+                }
                 Outcome::Applied
             }
             // Design section 3: `rejected` is said only where nothing was sent.

@@ -8,10 +8,11 @@
 //! queue       commands that wait for their turn                  bundling   whether a switch takes bundles
 //! apply       a plan on its way to a switch                     bundle      changes done together or not at all
 //! dump        what a switch holds                                known      sorted into ours and not ours
-//! convert     the contract's objects <-> OpenFlow                packet     the signed discovery packet (pure)
-//! discovery   when a packet leaves by which port                 links      which directions are seen or silent
-//! latency     round trips                                        publish    positions, heartbeats, answers kept
-//! offsets     what may be committed                              job        commands under way and their answers
+//! delta       a step from what stands, planned (pure)            convert    the contract's objects <-> OpenFlow
+//! packet      the signed discovery packet (pure)                 discovery  when a packet leaves by which port
+//! links       which directions are seen or silent                latency    round trips
+//! publish     positions, heartbeats, answers kept                offsets    what may be committed
+//! job         commands under way and their answers               clock      the broker's time
 //! intake      frames out of reads                               shed       packets that are dropped unseen
 //! keep        what of desired states is on disk                  store      names and values on disk (pure)
 //! identity    which switch a certificate may be                  sources    connections by address, refusals told
@@ -26,6 +27,7 @@ mod bundling;
 mod clock;
 pub mod connection;
 mod convert;
+mod delta;
 mod discovery;
 mod dump;
 pub mod fact;

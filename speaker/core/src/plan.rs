@@ -196,47 +196,87 @@ impl fmt::Display for Plan {
 /// # Errors
 /// `Malformed`, naming the object: a number or cookie that is not ours, something named that is not wanted, groups in a circle.
 pub fn validate(ours: Ours, wanted: &Objects) -> Result<(), Cause> {
-    let wrong = |detail: String| Err(Cause::Malformed { detail });
-    for id in wanted.meters.keys() {
-        if !ours.has_meter(*id) {
-            return wrong(format!("meter {id} is not in our range"));
+    validate_whole(ours, wanted).map(drop)
+}
+
+fn validate_whole(ours: Ours, wanted: &Objects) -> Result<Levels, Cause> {
+    let among = Among {
+        ours,
+        has_meter: |id| wanted.meters.contains_key(&id),
+        has_group: |id| wanted.groups.contains_key(&id),
+    };
+    wanted.meters.values().try_for_each(|meter| among.meter(meter))?;
+    wanted.groups.values().try_for_each(|group| among.group(group))?;
+    wanted.rules.values().try_for_each(|rule| among.rule(rule))?;
+    group_levels(wanted.groups.values())
+}
+
+/// Says of single objects whether they can stand among others.
+pub(crate) struct Among<M, G> {
+    pub(crate) ours: Ours,
+    /// Whether a meter of this number stands then.
+    pub(crate) has_meter: M,
+    /// The same of groups.
+    pub(crate) has_group: G,
+}
+
+impl<M: Fn(u32) -> bool, G: Fn(u32) -> bool> Among<M, G> {
+    pub(crate) fn meter(&self, meter: &Meter) -> Result<(), Cause> {
+        match self.ours.has_meter(meter.id) {
+            true => Ok(()),
+            false => wrong(format!("meter {} is not in our range", meter.id)),
         }
     }
-    for (id, group) in &wanted.groups {
-        if !ours.has_group(*id) {
+
+    pub(crate) fn group(&self, group: &Group) -> Result<(), Cause> {
+        let id = group.id;
+        if !self.ours.has_group(id) {
             return wrong(format!("group {id} is not in our range"));
         }
-        if let Some(missing) = group.refers_to().find(|other| !wanted.groups.contains_key(other)) {
-            return wrong(format!("group {id} names group {missing}, which is not wanted"));
+        match group.refers_to().find(|other| !(self.has_group)(*other)) {
+            Some(missing) => wrong(format!("group {id} names group {missing}, which is not wanted")),
+            None => Ok(()),
         }
     }
-    for (key, rule) in &wanted.rules {
-        let name = || key.to_string();
+
+    pub(crate) fn rule(&self, rule: &Rule) -> Result<(), Cause> {
+        let key = &rule.key;
         if key.table > TABLE_MAX {
-            return wrong(format!("{}: there is no such table", name()));
+            return wrong(format!("{key}: there is no such table"));
         }
         if !is_our_cookie(rule.cookie) {
-            return wrong(format!("{}: cookie {} is not ours", name(), rule.cookie));
+            return wrong(format!("{key}: cookie {} is not ours", rule.cookie));
         }
         if rule.goto.is_some_and(|goto| goto <= key.table || goto > TABLE_MAX) {
-            return wrong(format!("{}: goto must name a later table", name()));
+            return wrong(format!("{key}: goto must name a later table"));
         }
-        if let Some(meter) = rule.meter.filter(|id| !wanted.meters.contains_key(id)) {
-            return wrong(format!("{} names meter {meter}, which is not wanted", name()));
+        if let Some(meter) = rule.meter.filter(|id| !(self.has_meter)(*id)) {
+            return wrong(format!("{key} names meter {meter}, which is not wanted"));
         }
         let group = rule.apply.iter().find_map(|action| match action {
-            Action::Group(id) if !wanted.groups.contains_key(id) => Some(*id),
+            Action::Group(id) if !(self.has_group)(*id) => Some(*id),
             _ => None,
         });
-        if let Some(group) = group {
-            return wrong(format!("{} names group {group}, which is not wanted", name()));
+        match group {
+            Some(group) => wrong(format!("{key} names group {group}, which is not wanted")),
+            None => Ok(()),
         }
     }
-    let refers = wanted.groups.iter().map(|(id, g)| (*id, g.refers_to().collect()));
-    match levels(refers.collect()) {
-        Ok(_) => Ok(()),
-        Err(circle) => wrong(format!("groups name each other in a circle: {circle:?}")),
-    }
+}
+
+fn wrong(detail: String) -> Result<(), Cause> {
+    Err(Cause::Malformed { detail })
+}
+
+/// Numbers of groups: what is named by something stands in an earlier level than what names it.
+pub(crate) type Levels = Vec<Vec<u32>>;
+
+/// The levels of all groups that shall stand.
+pub(crate) fn group_levels<'a>(groups: impl Iterator<Item = &'a Group>) -> Result<Levels, Cause> {
+    let refers = groups.map(|group| (group.id, group.refers_to().collect()));
+    levels(refers.collect()).map_err(|circle| Cause::Malformed {
+        detail: format!("groups name each other in a circle: {circle:?}"),
+    })
 }
 
 /// The plan that makes `wanted` of `known`. Foreign objects are never touched.
@@ -244,16 +284,30 @@ pub fn validate(ours: Ours, wanted: &Objects) -> Result<(), Cause> {
 /// # Errors
 /// `Malformed` as [`validate`] says; `Foreign` when a rule is wanted where a foreign one stands.
 pub fn plan(ours: Ours, known: &Known, wanted: &Objects) -> Result<Plan, Cause> {
-    validate(ours, wanted)?;
-    if let Some(key) = wanted.rules.keys().find(|key| known.foreign_keys.contains(key)) {
-        return Err(Cause::Foreign {
+    let levels = validate_whole(ours, wanted)?;
+    refuse_foreign(&known.foreign_keys, wanted)?;
+    Ok(changes(known, wanted, &levels))
+}
+
+/// A foreign rule is never replaced.
+pub(crate) fn refuse_foreign(foreign: &BTreeSet<RuleKey>, wanted: &Objects) -> Result<(), Cause> {
+    // Mostly there are none.
+    let stands_there = foreign.iter().find(|key| wanted.rules.contains_key(key));
+    match stands_there {
+        Some(key) => Err(Cause::Foreign {
             object: key.to_string(),
-        });
+        }),
+        None => Ok(()),
     }
+}
+
+/// The plan that makes `wanted`, which can stand, of `known`. `levels` are those of all groups that shall stand, if not only
+/// those in `wanted` do.
+pub(crate) fn changes(known: &Known, wanted: &Objects, levels: &[Vec<u32>]) -> Plan {
     let mut plan = Plan::default();
     plan.stage("meters", put_meters(known, wanted));
-    for level in put_groups(known, wanted)? {
-        plan.stage("groups", level);
+    for level in levels {
+        plan.stage("groups", put_groups(known, wanted, level));
     }
     plan.stage("rules", put_rules(known, wanted));
     plan.stage("rules that go", delete_rules(known, wanted));
@@ -265,7 +319,7 @@ pub fn plan(ours: Ours, known: &Known, wanted: &Objects) -> Result<Plan, Cause> 
         "meters that go",
         meters.map(|id| (Step::DeleteMeter(*id), Reason::NotWanted)).collect(),
     );
-    Ok(plan)
+    plan
 }
 
 fn put_meters(known: &Known, wanted: &Objects) -> Vec<(Step, Reason)> {
@@ -280,11 +334,7 @@ fn put_meters(known: &Known, wanted: &Objects) -> Vec<(Step, Reason)> {
     steps
 }
 
-fn put_groups(known: &Known, wanted: &Objects) -> Result<Vec<Vec<(Step, Reason)>>, Cause> {
-    let refers = wanted.groups.iter().map(|(id, g)| (*id, g.refers_to().collect()));
-    let levels = levels(refers.collect()).map_err(|circle| Cause::Malformed {
-        detail: format!("groups name each other in a circle: {circle:?}"),
-    })?;
+fn put_groups(known: &Known, wanted: &Objects, level: &[u32]) -> Vec<(Step, Reason)> {
     let step = |id: &u32| {
         let group = wanted.groups.get(id)?;
         match known.groups.get(id) {
@@ -293,10 +343,7 @@ fn put_groups(known: &Known, wanted: &Objects) -> Result<Vec<Vec<(Step, Reason)>
             Some(_) => Some((Step::ModifyGroup(group.clone()), Reason::Differs)),
         }
     };
-    Ok(levels
-        .iter()
-        .map(|level| level.iter().filter_map(step).collect())
-        .collect())
+    level.iter().filter_map(step).collect()
 }
 
 fn put_rules(known: &Known, wanted: &Objects) -> Vec<(Step, Reason)> {
@@ -364,7 +411,7 @@ fn delete_groups(known: &Known, wanted: &Objects) -> Vec<Vec<(Step, Reason)>> {
 ///
 /// # Errors
 /// What stands in a circle, or names something that does.
-fn levels(mut left: BTreeMap<u32, Vec<u32>>) -> Result<Vec<Vec<u32>>, Vec<u32>> {
+fn levels(mut left: BTreeMap<u32, Vec<u32>>) -> Result<Levels, Vec<u32>> {
     let mut levels = Vec::new();
     let mut placed: BTreeSet<u32> = BTreeSet::new();
     while !left.is_empty() {

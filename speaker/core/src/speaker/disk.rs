@@ -137,7 +137,7 @@ impl Speaker {
             return true;
         };
         // One that is under way is on disk, or about to be; its end brings us here again.
-        let under_way = entry.lane.wanted().is_some();
+        let under_way = entry.lane.is_applying();
         if under_way || self.keeper.head(switch).map(|head| head.generation) == Some(generation) {
             return true;
         }
@@ -162,7 +162,7 @@ impl Speaker {
         let (job, term, generation) = (keep.job, keep.term, keep.generation);
         let lane = &entry.lane;
         let whole = || {
-            let objects = lane.wanted().cloned().unwrap_or_default();
+            let objects = lane.wanted().unwrap_or_default();
             keep::whole(switch, term, generation, &objects)
         };
         if self.keeper.keep(at_ms, switch, keep, whole, &mut self.outputs) {
