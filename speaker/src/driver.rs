@@ -159,7 +159,7 @@ struct OnDisk {
     epoch: Epoch,
     store: Option<Store>,
     restored: Option<Input>,
-    told: mpsc::UnboundedReceiver<Input>,
+    told: mpsc::Receiver<Input>,
 }
 
 impl OnDisk {
@@ -171,7 +171,7 @@ impl OnDisk {
             store: None,
             restored: None,
             // Without a store nobody tells anything: its sending end is dropped here.
-            told: mpsc::unbounded_channel().1,
+            told: mpsc::channel(1).1,
         };
         let Some(folder) = folder else {
             tracing::warn!("state_dir is empty: switches that reboot while Kafka is away stay without their rules");
@@ -234,7 +234,7 @@ impl Driver {
         mut events: mpsc::UnboundedReceiver<SocketEvent>,
         mut fates: ProducerEvents,
         mut consumer: Consumer,
-        mut disk: mpsc::UnboundedReceiver<Input>,
+        mut disk: mpsc::Receiver<Input>,
     ) -> anyhow::Result<()> {
         let mut shutdown = Shutdown::new()?;
         let ended = loop {
@@ -247,7 +247,7 @@ impl Driver {
                     break Ok(());
                 }
                 Some(event) = events.recv() => self.socket(event),
-                Some(input) = disk.recv() => self.disk(input),
+                Some(input) = disk.recv() => self.input(Instant::now(), input),
                 Some(event) = fates.recv() => if let Err(unfit) = self.fate(event) { break Err(unfit) },
                 event = consumer.recv() => match event {
                     Some(event) => self.consumed(event),
@@ -271,7 +271,7 @@ impl Driver {
         events: &mut mpsc::UnboundedReceiver<SocketEvent>,
         fates: &mut ProducerEvents,
         consumer: &mut Consumer,
-        disk: &mut mpsc::UnboundedReceiver<Input>,
+        disk: &mut mpsc::Receiver<Input>,
     ) -> anyhow::Result<()> {
         for _ in 0..TURN_MAX {
             let Ok(event) = events.try_recv() else { break };
@@ -279,7 +279,7 @@ impl Driver {
         }
         for _ in 0..TURN_MAX {
             let Ok(input) = disk.try_recv() else { break };
-            self.disk(input);
+            self.input(Instant::now(), input);
         }
         for _ in 0..TURN_MAX {
             let Some(event) = fates.try_recv() else { break };
@@ -397,16 +397,6 @@ impl Driver {
         outbox.discard(Instant::now());
         self.meters.connections.set(self.outboxes.len() as f64);
         self.input(Instant::now(), Input::Closed { conn, reason });
-    }
-
-    /// What the disk has done.
-    fn disk(&mut self, input: Input) {
-        match input {
-            Input::Restored { .. } => self.meters.store_up.set(1),
-            Input::StoreFailed { .. } => self.meters.store_up.set(0),
-            _ => {}
-        }
-        self.input(Instant::now(), input);
     }
 
     fn fate(&mut self, event: ProducerEvent) -> anyhow::Result<()> {
@@ -530,7 +520,10 @@ impl Driver {
                 Output::Count { counter, by } => self.meters.count(counter, by),
                 Output::Observe { histogram, took } => self.meters.observe(histogram, took),
                 Output::Gauge { gauge, value } => self.meters.set(gauge, value),
-                Output::Fact(fact) => telemetry::log(&fact),
+                Output::Fact(fact) => {
+                    self.meters.heed(&fact);
+                    telemetry::log(&fact);
+                }
             }
         }
     }
@@ -548,9 +541,12 @@ impl Driver {
         for outbox in self.outboxes.values() {
             outbox.close(self.now);
         }
-        let producer = self.producer;
-        // It waits for acknowledgements on a thread of its own.
-        let _ = tokio::task::spawn_blocking(move || producer.close(FLUSH_MAX)).await;
+        let (producer, store) = (self.producer, self.store);
+        // Both wait for others, the one for acknowledgements and the other for the disk, on threads of their own: switches
+        // are told their last words meanwhile.
+        let published = tokio::task::spawn_blocking(move || producer.close(FLUSH_MAX));
+        let written = tokio::task::spawn_blocking(move || drop(store));
+        let _ = tokio::join!(published, written);
     }
 }
 

@@ -3,20 +3,26 @@
 //! It knows names and values only. What is damaged, of another version or of another region is set aside and begun anew; what
 //! cannot be written any more is removed, because an older state would come back after a restart. When to try again is the
 //! machine's to say.
+//!
+//! A disk may hang, and the thread with it. Then the machine gives the store up and asks for an empty one
+//! ([`Store::open_again`]), which begins a new *round*: what was ordered in an earlier one is void, and whatever the thread
+//! was doing when the disk hung, nothing of it stands when the disk comes back. Nobody waits for the thread without an end.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::path::{Path, PathBuf};
-use std::sync::{Once, mpsc};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Once, PoisonError, mpsc};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
 use redb::{Database, DatabaseError, ReadableDatabase, StorageError, TableDefinition};
 use skerry_bus::{Epoch, Region};
 use skerry_speaker_core::Input;
-use skerry_speaker_core::store::{Key, Write};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use skerry_speaker_core::orders::{HANG_MAX, ORDERS_MAX};
+use skerry_speaker_core::store::{Key, OPEN_TOKEN, Write};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// The file's name in the folder.
 pub const FILE: &str = "speaker.redb";
@@ -33,6 +39,13 @@ const CACHE_BYTES: usize = 4 * 1024 * 1024;
 const GATHER_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Requests that go to disk in one go.
 const GATHER_MAX: usize = 4_096;
+/// Orders that may wait for the thread, and answers that may wait for who ordered. The machine gives up a disk that leaves
+/// more than [`ORDERS_MAX`] unanswered as soon as it is told the time, before which it is told of a few hundred events at
+/// most. Beyond this the store is given up as one that cannot be written.
+const QUEUE_MAX: usize = ORDERS_MAX + 1_024;
+/// How long the end of the process waits for what is still to be written. A disk that takes longer hangs; nothing that was
+/// done at a switch is lost with it, because that was written before.
+const END_MAX: Duration = HANG_MAX;
 
 /// What was found when the file was opened.
 #[derive(Debug)]
@@ -45,17 +58,72 @@ pub struct Found {
     pub set_aside: Option<String>,
 }
 
-enum Order {
+/// How a file is opened as a database, or begun.
+pub type Opener = Box<dyn Fn(&Path) -> Result<Database, DatabaseError> + Send>;
+
+struct Order {
+    /// In which round it was given.
+    round: u64,
+    what: What,
+}
+
+enum What {
     Store { token: u64, writes: Vec<Write> },
     Load { token: u64, keys: Vec<Key> },
     Open,
 }
 
-/// The thread that writes. Dropping it waits until all is written.
+/// What the thread and those who order know of each other while the thread is busy.
+#[derive(Debug, Default)]
+struct Rounds {
+    /// The round that counts.
+    current: AtomicU64,
+    /// In which round the file that has the name was begun. Held while the name is removed.
+    file: Mutex<u64>,
+}
+
+impl Rounds {
+    fn current(&self) -> u64 {
+        self.current.load(Ordering::Acquire)
+    }
+
+    /// All that was ordered so far is void.
+    fn next(&self) -> u64 {
+        self.current.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Remove a file that was begun before this round, and let none be removed that is begun from now on for it.
+    fn remove(&self, round: u64, path: &Path) -> std::io::Result<()> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if *file < round {
+            remove(path)?;
+            *file = round;
+        }
+        Ok(())
+    }
+}
+
+/// Remove a file, if there is one, so that it does not come back with a power cut.
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        Err(_) => Ok(()),
+        Ok(()) => match path.parent() {
+            Some(folder) => std::fs::File::open(folder)?.sync_all(),
+            None => Ok(()),
+        },
+    }
+}
+
+/// The thread that writes. Dropping it waits until all is written, but not for a disk that hangs.
 #[derive(Debug)]
 pub struct Store {
-    orders: Option<mpsc::Sender<Order>>,
-    thread: Option<JoinHandle<()>>,
+    path: PathBuf,
+    orders: Option<mpsc::SyncSender<Order>>,
+    rounds: Arc<Rounds>,
+    events: Sender<Input>,
+    /// Its other end is dropped when the thread ends.
+    ended: mpsc::Receiver<()>,
 }
 
 impl Store {
@@ -63,61 +131,109 @@ impl Store {
     ///
     /// # Errors
     /// Why nothing can be kept there.
-    pub fn start(
+    pub fn start(folder: &Path, region: &Region, wall_ms: u64) -> anyhow::Result<(Store, Receiver<Input>, Found)> {
+        let open = |path: &Path| Database::builder().set_cache_size(CACHE_BYTES).create(path);
+        Store::start_with(Box::new(open), folder, region, wall_ms)
+    }
+
+    /// The same with another way to open a file.
+    ///
+    /// # Errors
+    /// Why nothing can be kept there.
+    pub fn start_with(
+        open: Opener,
         folder: &Path,
         region: &Region,
         wall_ms: u64,
-    ) -> anyhow::Result<(Store, UnboundedReceiver<Input>, Found)> {
-        let (disk, found) = Disk::open(folder, region, wall_ms)?;
-        let (orders, inbox) = mpsc::channel();
-        // Not bounded by itself: there is at most one event for each order that was given.
-        let (events, told) = unbounded_channel();
+    ) -> anyhow::Result<(Store, Receiver<Input>, Found)> {
+        let (disk, found) = Disk::open(&open, folder, region, wall_ms)?;
+        let (orders, inbox) = mpsc::sync_channel(QUEUE_MAX);
+        let (events, told) = channel(QUEUE_MAX);
+        let (alive, ended) = mpsc::channel();
+        let rounds = Arc::new(Rounds::default());
+        let path = folder.join(FILE);
         let mut desk = Desk {
-            path: folder.join(FILE),
+            path: path.clone(),
             region: region.clone(),
             epoch: found.epoch,
+            open,
             disk: Some(disk),
-            events,
+            rounds: rounds.clone(),
+            events: events.clone(),
         };
-        let thread = std::thread::Builder::new()
+        std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || desk.run(&inbox))
+            .spawn(move || {
+                desk.run(&inbox);
+                // Whoever waits for the end finds the file closed.
+                drop(desk);
+                drop::<mpsc::Sender<()>>(alive);
+            })
             .context("a thread for the disk")?;
+        let orders = Some(orders);
         let store = Store {
-            orders: Some(orders),
-            thread: Some(thread),
+            path,
+            orders,
+            rounds,
+            events,
+            ended,
         };
         Ok((store, told, found))
     }
 
-    fn order(&self, order: Order) {
-        if let Some(orders) = &self.orders {
-            // The thread ends after this is dropped, not before.
-            let _ = orders.send(order);
-        }
+    /// Gives whether it was taken. It never waits.
+    fn order(&self, token: u64, round: u64, what: What) -> bool {
+        let Some(orders) = &self.orders else {
+            return false;
+        };
+        let cause = match orders.try_send(Order { round, what }) {
+            Ok(()) => return true,
+            Err(mpsc::TrySendError::Full(_)) => format!("{QUEUE_MAX} orders wait for the disk"),
+            Err(mpsc::TrySendError::Disconnected(_)) => "the thread of the disk ended".to_owned(),
+        };
+        // What waits must not be done without what could not be ordered.
+        self.rounds.next();
+        // If not even this can be told, the machine finds that it has no answer.
+        let _ = self.events.try_send(Input::StoreFailed { token, cause });
+        false
     }
 
     /// Carry out [`skerry_speaker_core::Output::Store`].
     pub fn store(&self, token: u64, writes: Vec<Write>) {
-        self.order(Order::Store { token, writes });
+        self.order(token, self.rounds.current(), What::Store { token, writes });
     }
 
     /// Carry out [`skerry_speaker_core::Output::Load`].
     pub fn load(&self, token: u64, keys: Vec<Key>) {
-        self.order(Order::Load { token, keys });
+        self.order(token, self.rounds.current(), What::Load { token, keys });
     }
 
     /// Carry out [`skerry_speaker_core::Output::OpenStore`].
     pub fn open_again(&self) {
-        self.order(Order::Open);
+        let round = self.rounds.next();
+        if !self.order(OPEN_TOKEN, round, What::Open) {
+            return;
+        }
+        // The thread may hang, and until it does not, the older state would be what a restart finds. Often the name can be
+        // removed nevertheless. The thread begins no file before this has ended, so there is one of these at a time.
+        let (rounds, path) = (self.rounds.clone(), self.path.clone());
+        let removing = std::thread::Builder::new().name("store-remove".to_owned());
+        let removing = removing.spawn(move || {
+            if let Err(error) = rounds.remove(round, &path) {
+                tracing::debug!(path = %path.display(), %error, "not removed at once");
+            }
+        });
+        if let Err(error) = removing {
+            tracing::debug!(%error, "no thread to remove the file at once");
+        }
     }
 }
 
 impl Drop for Store {
     fn drop(&mut self) {
         self.orders = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        if let Err(mpsc::RecvTimeoutError::Timeout) = self.ended.recv_timeout(END_MAX) {
+            tracing::error!(path = %self.path.display(), "the disk hangs: what is not written is left, and its thread");
         }
     }
 }
@@ -127,26 +243,32 @@ struct Desk {
     path: PathBuf,
     region: Region,
     epoch: Epoch,
+    open: Opener,
     /// None: it was given up.
     disk: Option<Disk>,
-    events: UnboundedSender<Input>,
+    rounds: Arc<Rounds>,
+    events: Sender<Input>,
 }
 
 impl Desk {
     fn run(&mut self, inbox: &mpsc::Receiver<Order>) {
         let mut next = None;
         loop {
-            let Some(order) = next.take().or_else(|| inbox.recv().ok()) else {
+            let Some(Order { round, what }) = next.take().or_else(|| inbox.recv().ok()) else {
                 return;
             };
-            match order {
-                Order::Store { token, writes } => {
+            match what {
+                _ if self.is_void(round) => self.give_up(),
+                What::Store { token, writes } => {
                     let mut tokens = vec![token];
                     let mut all = writes;
                     // What waits already goes with it: one flush for all of them.
                     while tokens.len() < GATHER_MAX && len(&all) < GATHER_BYTES_MAX {
                         match inbox.try_recv() {
-                            Ok(Order::Store { token, writes }) => {
+                            Ok(Order {
+                                round: of,
+                                what: What::Store { token, writes },
+                            }) if of == round => {
                                 tokens.push(token);
                                 all.extend(writes);
                             }
@@ -157,80 +279,100 @@ impl Desk {
                             Err(_) => break,
                         }
                     }
-                    self.write(tokens, &all);
+                    self.write(round, tokens, &all);
                 }
-                Order::Load { token, keys } => self.load(token, &keys),
-                Order::Open => self.open_again(),
+                What::Load { token, keys } => self.load(round, token, &keys),
+                What::Open => self.open_again(round),
             }
         }
     }
 
-    fn tell(&self, input: Input) {
-        // Nobody listens any more: the process ends.
-        let _ = self.events.send(input);
+    /// Whether what was ordered in this round must not be done, or must not stand if it was done, any more.
+    fn is_void(&self, round: u64) -> bool {
+        round < self.rounds.current()
     }
 
-    fn write(&mut self, tokens: Vec<u64>, writes: &[Write]) {
+    /// Nobody is told of what is void.
+    fn tell(&self, round: u64, input: Input) {
+        if !self.is_void(round) {
+            // Nobody listens any more: the process ends.
+            let _ = self.events.blocking_send(input);
+        }
+    }
+
+    /// Nothing that stands on disk may be found by a restart.
+    fn give_up(&mut self) {
+        let Some(disk) = self.disk.take() else { return };
+        // Closing a file that cannot be written may fail in its own way.
+        let _ = guarded(move || {
+            drop(disk);
+            Ok(())
+        });
+        if let Err(error) = remove(&self.path) {
+            tracing::error!(path = %self.path.display(), %error, "an older state stays on disk: remove it");
+        }
+    }
+
+    fn write(&mut self, round: u64, tokens: Vec<u64>, writes: &[Write]) {
         let done = match &self.disk {
+            // Here it may stand still until everything else is otherwise.
             Some(disk) => guarded(|| disk.write(writes)),
             None => Err(anyhow::anyhow!("the store was given up")),
         };
-        match done {
-            Ok(()) => tokens.into_iter().for_each(|token| self.tell(Input::Stored { token })),
-            Err(error) => {
-                let cause = format!("{error:#}");
-                if let Some(disk) = self.disk.take() {
-                    // Closing a file that cannot be written may fail in its own way.
-                    let _ = guarded(move || {
-                        drop(disk);
-                        Ok(())
-                    });
-                    if let Err(error) = std::fs::remove_file(&self.path) {
-                        tracing::error!(path = %self.path.display(), %error, "an older state stays on disk: remove it");
-                    }
-                }
-                for token in tokens {
-                    let cause = cause.clone();
-                    self.tell(Input::StoreFailed { token, cause });
-                }
-            }
+        if done.is_err() || self.is_void(round) {
+            self.give_up();
+        }
+        for token in tokens {
+            self.tell(
+                round,
+                match &done {
+                    Ok(()) => Input::Stored { token },
+                    Err(error) => Input::StoreFailed {
+                        token,
+                        cause: format!("{error:#}"),
+                    },
+                },
+            );
         }
     }
 
-    fn load(&self, token: u64, keys: &[Key]) {
+    fn load(&mut self, round: u64, token: u64, keys: &[Key]) {
         let read = match &self.disk {
             Some(disk) => guarded(|| disk.read(keys)),
             None => Err(anyhow::anyhow!("the store was given up")),
         };
-        self.tell(match read {
-            Ok(values) => Input::Loaded { token, values },
-            Err(error) => Input::LoadFailed {
-                token,
-                cause: format!("{error:#}"),
+        self.tell(
+            round,
+            match read {
+                Ok(values) => Input::Loaded { token, values },
+                Err(error) => Input::LoadFailed {
+                    token,
+                    cause: format!("{error:#}"),
+                },
             },
-        });
+        );
     }
 
-    fn open_again(&mut self) {
-        self.disk = None;
+    fn open_again(&mut self, round: u64) {
+        self.give_up();
         let opened = guarded(|| {
-            match std::fs::remove_file(&self.path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error)?,
-                Ok(()) | Err(_) => {}
-            }
-            let disk = Disk::at(&self.path)?;
+            self.rounds.remove(round, &self.path)?;
+            let disk = Disk((self.open)(&self.path)?);
             disk.sign(&self.region, self.epoch)?;
             Ok(disk)
         });
         match opened {
             Ok(disk) => {
                 self.disk = Some(disk);
-                self.tell(Input::Restored { entries: Vec::new() });
+                self.tell(round, Input::Restored { entries: Vec::new() });
             }
-            Err(error) => self.tell(Input::StoreFailed {
-                token: 0,
-                cause: format!("{error:#}"),
-            }),
+            Err(error) => self.tell(
+                round,
+                Input::StoreFailed {
+                    token: OPEN_TOKEN,
+                    cause: format!("{error:#}"),
+                },
+            ),
         }
     }
 }
@@ -279,18 +421,13 @@ type Entries = Vec<(Key, Bytes)>;
 struct Disk(Database);
 
 impl Disk {
-    fn at(path: &Path) -> anyhow::Result<Disk> {
-        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
-        Ok(Disk(database))
-    }
-
     /// Open what is there; set it aside if it is of no use.
-    fn open(folder: &Path, region: &Region, wall_ms: u64) -> anyhow::Result<(Disk, Found)> {
+    fn open(open: &Opener, folder: &Path, region: &Region, wall_ms: u64) -> anyhow::Result<(Disk, Found)> {
         ensure!(folder.is_dir(), "{} is no folder", folder.display());
         let path = folder.join(FILE);
         let mut set_aside = None;
         if path.try_exists()? {
-            match guarded(|| Disk::existing(&path, region)) {
+            match guarded(|| Disk::existing(open, &path, region)) {
                 Ok((disk, last, entries)) => {
                     let epoch = Epoch(wall_ms.max(last.0.saturating_add(1)));
                     disk.sign(region, epoch)?;
@@ -311,7 +448,7 @@ impl Disk {
             }
         }
         let epoch = Epoch(wall_ms);
-        let disk = Disk::at(&path).with_context(|| path.display().to_string())?;
+        let disk = Disk(open(&path).with_context(|| path.display().to_string())?);
         disk.sign(region, epoch)?;
         let restored = Input::Restored { entries: Vec::new() };
         let found = Found {
@@ -323,8 +460,8 @@ impl Disk {
     }
 
     /// A file that is there: its last epoch, and what is told at the start.
-    fn existing(path: &Path, region: &Region) -> anyhow::Result<(Disk, Epoch, Entries)> {
-        let mut disk = Disk::at(path)?;
+    fn existing(open: &Opener, path: &Path, region: &Region) -> anyhow::Result<(Disk, Epoch, Entries)> {
+        let mut disk = Disk(open(path)?);
         // Everything that will be read is looked at once, so that nothing read later is damaged.
         disk.0.check_integrity()?;
         let read = disk.0.begin_read()?;

@@ -101,6 +101,15 @@ impl Meters {
         }
     }
 
+    /// What is shown follows from some facts.
+    pub fn heed(&self, fact: &Fact) {
+        match fact {
+            Fact::StoreGivenUp { .. } => self.store_up.set(0),
+            Fact::StoreBack => self.store_up.set(1),
+            _ => {}
+        }
+    }
+
     /// Collect.
     pub fn observe(&self, histogram: Histogram, took: Duration) {
         if let Some(handle) = self.histograms.get(&histogram) {
@@ -206,7 +215,7 @@ fn line(fact: &Fact) {
         Fact::StoreGivenUp { cause } => {
             tracing::error!(
                 cause,
-                "the disk cannot be written: commands are applied, a restart would know nothing of them"
+                "the disk is given up: commands are applied, a restart would know nothing of them"
             );
         }
         Fact::StoreBack => tracing::warn!("the disk is written again"),

@@ -1,14 +1,21 @@
-//! The file on disk: what was written stands after a restart, and whatever happens to the file, there is a store again.
+//! The file on disk: what was written stands after a restart, and whatever happens to the file, there is a store again. A disk
+//! that hangs holds up its thread and nobody else, and when it comes back nothing of what was void by then stands on it.
 
+use std::fs::OpenOptions;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use redb::backends::FileBackend;
+use redb::{Database, StorageBackend};
 use skerry_bus::{Region, SwitchId};
 use skerry_speaker::store::{ASIDE, FILE, Found, Store};
 use skerry_speaker_core::Input;
-use skerry_speaker_core::store::{Key, Write};
-use tokio::sync::mpsc::UnboundedReceiver;
+use skerry_speaker_core::orders::ORDERS_MAX;
+use skerry_speaker_core::store::{Key, OPEN_TOKEN, Write};
+use tokio::sync::mpsc::Receiver;
 
 /// Damages tried; in a long run, as many as there are cases of property tests, up to 20 times this.
 const DAMAGES: u64 = 150;
@@ -46,7 +53,7 @@ fn east() -> Region {
     "east".parse().expect("a region")
 }
 
-fn start(folder: &Path, wall_ms: u64) -> (Store, UnboundedReceiver<Input>, Found) {
+fn start(folder: &Path, wall_ms: u64) -> (Store, Receiver<Input>, Found) {
     Store::start(folder, &east(), wall_ms).expect("a store")
 }
 
@@ -57,7 +64,7 @@ fn entries(found: &Found) -> Vec<(Key, Bytes)> {
     }
 }
 
-fn next(told: &mut UnboundedReceiver<Input>) -> Input {
+fn next(told: &mut Receiver<Input>) -> Input {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -77,7 +84,7 @@ fn put(key: Key, value: impl Into<Bytes>) -> Write {
 }
 
 /// Write and wait until it stands.
-fn write(store: &Store, told: &mut UnboundedReceiver<Input>, token: u64, writes: Vec<Write>) {
+fn write(store: &Store, told: &mut Receiver<Input>, token: u64, writes: Vec<Write>) {
     store.store(token, writes);
     match next(told) {
         Input::Stored { token: stored } => assert_eq!(stored, token),
@@ -253,4 +260,230 @@ fn however_a_file_is_damaged_there_is_a_store_and_nothing_wrong_in_it() {
     }
     println!("of {damages} damaged files {aside} were set aside, {whole} were repaired or not hit");
     assert!(aside > damages / 4 && whole > 0, "{aside} set aside, {whole} whole");
+}
+
+/// Where a disk hangs: what is to reach it safely waits here while it is closed.
+#[derive(Debug, Default)]
+struct Gate {
+    state: Mutex<GateState>,
+    moved: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct GateState {
+    closed: bool,
+    waiting: usize,
+}
+
+impl Gate {
+    fn set_closed(&self, closed: bool) {
+        self.state.lock().expect("a gate").closed = closed;
+        self.moved.notify_all();
+    }
+
+    fn pass(&self) {
+        let mut state = self.state.lock().expect("a gate");
+        state.waiting += 1;
+        self.moved.notify_all();
+        let mut state = self.moved.wait_while(state, |state| state.closed).expect("a gate");
+        state.waiting -= 1;
+    }
+
+    /// Wait until somebody waits at the gate.
+    fn wait_until_somebody_hangs(&self) {
+        let state = self.state.lock().expect("a gate");
+        let wait = self
+            .moved
+            .wait_timeout_while(state, PATIENCE, |state| state.waiting == 0);
+        assert!(!wait.expect("a gate").1.timed_out(), "nobody wants to reach the disk");
+    }
+}
+
+/// A file on a disk that hangs when its gate is closed: fsync does not come back.
+#[derive(Debug)]
+struct Hanging {
+    file: FileBackend,
+    gate: Arc<Gate>,
+}
+
+impl StorageBackend for Hanging {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.gate.pass();
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.file.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.file.close()
+    }
+}
+
+/// A test that waits longer has found a fault.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn start_hanging(folder: &Path) -> (Store, Receiver<Input>, Arc<Gate>) {
+    let gate = Arc::new(Gate::default());
+    let at = gate.clone();
+    let open = move |path: &Path| {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+        let (file, gate) = (FileBackend::new(file)?, at.clone());
+        Database::builder().create_with_backend(Hanging { file, gate })
+    };
+    let (store, told, _) = Store::start_with(Box::new(open), folder, &east(), 1).expect("a store");
+    (store, told, gate)
+}
+
+/// Wait until this holds.
+fn wait(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < until, "never: {what}");
+        std::thread::yield_now();
+    }
+}
+
+fn is_restored(input: &Input) -> bool {
+    matches!(input, Input::Restored { entries } if entries.is_empty())
+}
+
+#[test]
+fn what_hung_and_what_waited_behind_it_does_not_stand_on_a_disk_that_comes_back() {
+    let folder = Folder::new("hang");
+    let (store, mut told, gate) = start_hanging(&folder.0);
+    write(&store, &mut told, 1, vec![put(head(1), "of before")]);
+    gate.set_closed(true);
+    store.store(2, vec![put(head(2), "hangs")]);
+    gate.wait_until_somebody_hangs();
+    // Of all kinds, behind it.
+    store.store(3, vec![put(head(3), "waits")]);
+    store.load(4, vec![head(1)]);
+    store.store(5, vec![put(head(5), "waits")]);
+    assert!(told.try_recv().is_err(), "nothing of it is done");
+    assert!(folder.file().exists());
+
+    store.open_again();
+    // Who is restarted now finds nothing old, although the disk still hangs.
+    wait("the name is removed at once", || !folder.file().exists());
+    assert!(told.try_recv().is_err());
+
+    gate.set_closed(false);
+    let first = next(&mut told);
+    assert!(is_restored(&first), "of what is void nothing is told: {first:?}");
+    store.load(6, vec![head(2)]);
+    assert!(matches!(next(&mut told), Input::LoadFailed { token: 6, .. }));
+    write(&store, &mut told, 7, vec![put(head(7), "of now")]);
+    drop(store);
+    let (_store, _told, found) = start(&folder.0, 2);
+    assert_eq!(found.set_aside, None);
+    assert_eq!(entries(&found), [(head(7), Bytes::from("of now"))]);
+}
+
+#[test]
+fn a_write_that_fails_after_it_hung_says_nothing_of_the_store_that_follows() {
+    let folder = Folder::new("hang-twice");
+    let (store, mut told, gate) = start_hanging(&folder.0);
+    for round in 1..=3 {
+        gate.set_closed(true);
+        store.store(2 * round, vec![put(head(round), "hangs")]);
+        gate.wait_until_somebody_hangs();
+        store.open_again();
+        gate.set_closed(false);
+        let told_first = next(&mut told);
+        assert!(is_restored(&told_first), "round {round}: {told_first:?}");
+        write(&store, &mut told, 2 * round + 1, vec![put(head(100 + round), "stands")]);
+    }
+    drop(store);
+    let (_store, _told, found) = start(&folder.0, 2);
+    assert_eq!(entries(&found), [(head(103), Bytes::from("stands"))]);
+}
+
+#[test]
+fn who_orders_never_waits_and_is_told_when_no_more_can_be_ordered() {
+    let folder = Folder::new("full");
+    let (store, mut told, gate) = start_hanging(&folder.0);
+    gate.set_closed(true);
+    let mut token = 0;
+    let refused = loop {
+        token += 1;
+        assert!(token < 3 * ORDERS_MAX as u64, "the queue has no end");
+        store.store(token, vec![put(head(token), "waits")]);
+        if let Ok(input) = told.try_recv() {
+            break input;
+        }
+    };
+    assert!(token > ORDERS_MAX as u64, "the machine is to give up first: {token}");
+    match refused {
+        Input::StoreFailed { token: of, cause } => {
+            assert_eq!(of, token);
+            assert!(cause.contains("orders wait for the disk"), "{cause}");
+        }
+        other => panic!("{other:?}"),
+    }
+    // There is no room for this either.
+    store.open_again();
+    let again = next(&mut told);
+    assert!(
+        matches!(again, Input::StoreFailed { token: OPEN_TOKEN, .. }),
+        "{again:?}"
+    );
+    gate.set_closed(false);
+    // What waited is void: it is neither done nor told, and what stood there is removed.
+    wait("the file is removed", || !folder.file().exists());
+    assert!(told.try_recv().is_err());
+    let opened = loop {
+        store.open_again();
+        let input = next(&mut told);
+        if is_restored(&input) {
+            break input;
+        }
+        // The thread is still throwing away what is void.
+        assert!(
+            matches!(input, Input::StoreFailed { token: OPEN_TOKEN, .. }),
+            "{input:?}"
+        );
+    };
+    assert!(is_restored(&opened));
+    write(&store, &mut told, 100_000, vec![put(head(1), "of now")]);
+    drop(store);
+    let (_store, _told, found) = start(&folder.0, 2);
+    assert_eq!(entries(&found), [(head(1), Bytes::from("of now"))]);
+}
+
+#[test]
+fn the_end_waits_for_what_is_written_and_not_for_a_disk_that_hangs() {
+    let folder = Folder::new("end");
+    let (store, _told, gate) = start_hanging(&folder.0);
+    gate.set_closed(true);
+    store.store(1, vec![put(head(1), "in time")]);
+    gate.wait_until_somebody_hangs();
+    let ending = std::thread::spawn(move || drop(store));
+    gate.set_closed(false);
+    ending.join().expect("it ends");
+    let (store, _told, found) = start(&folder.0, 2);
+    assert_eq!(entries(&found), [(head(1), Bytes::from("in time"))]);
+    drop(store);
+
+    let (store, _told, gate) = start_hanging(&folder.0);
+    gate.set_closed(true);
+    store.store(1, vec![put(head(1), "never")]);
+    gate.wait_until_somebody_hangs();
+    // It comes back although the gate stays closed.
+    drop(store);
+    gate.wait_until_somebody_hangs();
 }

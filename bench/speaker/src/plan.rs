@@ -23,7 +23,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::Receiver;
 
 /// Broker time at the start; any would do.
 const BROKER_MS: u64 = 1_790_000_000_000;
@@ -96,7 +96,7 @@ struct World {
     now: Instant,
     bare: Bare,
     framer: Framer,
-    disk: Option<(Store, UnboundedReceiver<Input>)>,
+    disk: Option<(Store, Receiver<Input>)>,
     /// The record read last.
     offset: i64,
     generation: Generation,

@@ -155,8 +155,16 @@ counters! {
     KeptForgotten => "speaker_kept_dropped", "forgotten";
     /// A switch was taken without the router.
     TakenAlone => "speaker_taken_alone", "";
-    /// Something could not be put on disk.
+    /// An order to the disk failed, or was given up without an answer.
     StoreFailed => "speaker_store_failed", "";
+    /// The store was given up because a write failed.
+    GivenUpFailed => "speaker_store_given_up", "failed";
+    /// The store was given up because the disk did not answer in time.
+    GivenUpHung => "speaker_store_given_up", "hung";
+    /// The store was given up because too many orders waited.
+    GivenUpOrders => "speaker_store_given_up", "orders";
+    /// The store was given up because too many bytes waited.
+    GivenUpBytes => "speaker_store_given_up", "bytes";
     /// A port beyond the limit per switch.
     PortsFull => "speaker_state_dropped", "ports_full";
 }
@@ -447,7 +455,7 @@ pub enum Fact {
         /// Why.
         cause: String,
     },
-    /// The disk cannot be written: until it can, a restart finds nothing.
+    /// The disk cannot be written, or hangs: until it works again, a restart finds nothing, or what stood there before.
     StoreGivenUp {
         /// Why.
         cause: String,

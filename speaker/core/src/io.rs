@@ -211,10 +211,11 @@ pub enum Input {
         /// Its token.
         token: u64,
     },
-    /// It is not on disk, and the store was given up: nothing of what stood on it will be restored. Told for each
-    /// [`Output::Store`] until [`Input::Restored`] comes again.
+    /// It is not on disk, and the store was given up: nothing of what stood on it will be restored, and nothing that was
+    /// ordered is done any more until [`Input::Restored`] comes again.
     StoreFailed {
-        /// The token of [`Output::Store`]; 0 for [`Output::OpenStore`].
+        /// The token of [`Output::Store`] or, if it could not even be asked, [`Output::Load`];
+        /// [`OPEN_TOKEN`](crate::store::OPEN_TOKEN) for [`Output::OpenStore`].
         token: u64,
         /// Why.
         cause: String,
@@ -290,8 +291,9 @@ pub enum Output {
         /// What to read.
         keys: Vec<Key>,
     },
-    /// Begin with an empty store, where the last one was given up. Told with [`Input::Restored`] or
-    /// [`Input::StoreFailed`].
+    /// Begin with an empty store, where the last one was given up. Whatever was ordered before and is not done is void: it
+    /// must not be done any more, and needs no answer. Told with [`Input::Restored`] or [`Input::StoreFailed`], whenever that
+    /// may be; there are no other orders until then.
     OpenStore,
     /// Add to a counter.
     Count {

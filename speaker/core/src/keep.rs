@@ -4,7 +4,17 @@
 //! keeping costs what was read and no more; a journal that has become long is written anew as one snapshot. The record says
 //! under which term it was told and whether this region held the switch since: [`crate::autonomy`] reads it.
 //!
-//! It never decides whether something may be applied, and a disk that fails stops nothing.
+//! It never decides whether something may be applied, and a disk that fails or hangs stops nothing:
+//!
+//! ```text
+//!  Unknown --restored--> Works --a write failed--> GivenUp --time--> Opening --restored--> Works
+//!                          |                          ^                 |
+//!                          |                          +----- failed ----+
+//!                          +--[`crate::orders`]: it is behind--> Opening
+//! ```
+//!
+//! Given up, and while it is opened anew, nothing else is asked of it, so that what waits for a disk that hangs grows no
+//! more; and what it says of orders from before means nothing any longer.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -18,7 +28,8 @@ use skerry_bus::{
 use crate::fact::{Counter, Fact};
 use crate::io::Output;
 use crate::job::JobId;
-use crate::store::{Head, Key, Write};
+use crate::orders::{Behind, ORDER_BYTES, Orders};
+use crate::store::{Head, Key, OPEN_TOKEN, Write};
 
 /// Switches that are kept. Four times the connections of a speaker by default: beyond it, the one that is not connected and
 /// was written longest ago is forgotten.
@@ -54,19 +65,39 @@ struct Kept {
     gone: Option<Instant>,
 }
 
+/// How the disk does.
+#[derive(Debug)]
+enum State {
+    /// There is none, or it said nothing yet.
+    Unknown,
+    /// It works.
+    Works(Orders),
+    /// An empty store was asked for, in place of one that was given up.
+    Opening,
+    /// It cannot be written. It is tried again then.
+    GivenUp { retry_at: Instant },
+}
+
+/// What a store that was given up leaves behind.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Lost {
+    /// Orders that will not be answered.
+    pub(crate) orders: usize,
+    /// Who waits no longer.
+    pub(crate) waiting: Vec<(SwitchId, JobId)>,
+}
+
 /// All that is kept.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     epoch: Epoch,
     bytes_max: u64,
-    /// The disk works.
-    on: bool,
+    state: State,
     switches: BTreeMap<SwitchId, Kept>,
     bytes: u64,
     last_token: u64,
     /// Who waits for what is being written. At most one command of each lane does.
     waiting: BTreeMap<u64, (SwitchId, JobId)>,
-    retry_at: Option<Instant>,
     sweep_at: Instant,
 }
 
@@ -76,19 +107,36 @@ impl Keeper {
         Keeper {
             epoch,
             bytes_max,
-            on: false,
+            state: State::Unknown,
             switches: BTreeMap::new(),
             bytes: 0,
             last_token: 0,
             waiting: BTreeMap::new(),
-            retry_at: None,
             sweep_at: now + SWEEP,
         }
     }
 
     /// Whether the disk works.
     pub(crate) fn is_on(&self) -> bool {
-        self.on
+        matches!(self.state, State::Works(_))
+    }
+
+    /// Orders that have no answer.
+    pub(crate) fn orders(&self) -> usize {
+        match &self.state {
+            State::Works(orders) => orders.len(),
+            // The one to open.
+            State::Opening => 1,
+            State::Unknown | State::GivenUp { .. } => 0,
+        }
+    }
+
+    /// Whether what nobody waits for may go to disk now.
+    pub(crate) fn has_room(&self) -> bool {
+        match &self.state {
+            State::Works(orders) => orders.has_room(),
+            State::Unknown | State::Opening | State::GivenUp { .. } => true,
+        }
     }
 
     /// What is kept of a switch.
@@ -96,53 +144,77 @@ impl Keeper {
         self.switches.get(&switch).map(|kept| &kept.head)
     }
 
-    /// The names of the parts of a switch's record.
-    pub(crate) fn parts(&self, switch: SwitchId) -> Vec<Key> {
-        let parts = self.head(switch).map_or(0, |head| head.parts);
-        (0..parts).map(|part| Key::Part(switch, part)).collect()
-    }
-
-    pub(crate) fn next_token(&mut self) -> u64 {
-        self.last_token += 1;
-        self.last_token
-    }
-
     /// The disk works, and this stands on it. Heads that cannot be read are forgotten.
     pub(crate) fn restored(&mut self, now: Instant, heads: Vec<(SwitchId, Bytes)>, out: &mut VecDeque<Output>) {
-        self.on = true;
-        self.retry_at = None;
+        self.state = State::Works(Orders::new(self.bytes_max, now));
+        self.waiting.clear();
         self.switches.clear();
         self.bytes = 0;
+        let mut unreadable = Vec::new();
         for (switch, bytes) in heads {
             match Head::from_bytes(&bytes) {
                 Some(head) => {
                     self.bytes += head.bytes;
                     self.switches.insert(switch, Kept { head, gone: Some(now) });
                 }
-                None => self.damaged(switch, "its head cannot be read".to_owned(), out),
+                None => {
+                    tell_damaged(switch, "its head cannot be read".to_owned(), out);
+                    let key = Key::Head(switch);
+                    unreadable.push(Write::Delete { key });
+                }
             }
         }
+        self.store(now, unreadable, out);
     }
 
     /// What stands on disk of this switch is of no use.
-    pub(crate) fn damaged(&mut self, switch: SwitchId, cause: String, out: &mut VecDeque<Output>) {
-        out.push_back(Output::Count {
-            counter: Counter::KeptDamaged,
-            by: 1,
-        });
-        out.push_back(Output::Fact(Fact::KeptDamaged { switch, cause }));
-        if self.switches.contains_key(&switch) {
-            self.forget(switch, out);
-        } else if self.on {
-            let key = Key::Head(switch);
-            self.write(vec![Write::Delete { key }], out);
-        }
+    pub(crate) fn damaged(&mut self, now: Instant, switch: SwitchId, cause: String, out: &mut VecDeque<Output>) {
+        tell_damaged(switch, cause, out);
+        self.forget(now, switch, out);
     }
 
-    fn write(&mut self, writes: Vec<Write>, out: &mut VecDeque<Output>) -> u64 {
-        let token = self.next_token();
+    /// Order that this is put on disk, if there is one. Gives the order's token.
+    pub(crate) fn store(&mut self, now: Instant, writes: Vec<Write>, out: &mut VecDeque<Output>) -> Option<u64> {
+        let State::Works(orders) = &mut self.state else {
+            return None;
+        };
+        if writes.is_empty() {
+            return None;
+        }
+        self.last_token += 1;
+        let token = self.last_token;
+        let value = |write: &Write| match write {
+            Write::Put { value, .. } => value.len() as u64,
+            Write::Delete { .. } => 0,
+        };
+        let bytes = writes.iter().map(|write| ORDER_BYTES + value(write)).sum::<u64>();
+        orders.given(now, token, ORDER_BYTES + bytes);
         out.push_back(Output::Store { token, writes });
-        token
+        Some(token)
+    }
+
+    /// Order that a switch's record is read, if there is one. Gives the order's token.
+    pub(crate) fn load(&mut self, now: Instant, switch: SwitchId, out: &mut VecDeque<Output>) -> Option<u64> {
+        let head = self.switches.get(&switch)?.head;
+        let State::Works(orders) = &mut self.state else {
+            return None;
+        };
+        if head.parts == 0 {
+            return None;
+        }
+        self.last_token += 1;
+        let token = self.last_token;
+        orders.given(now, token, head.bytes + u64::from(head.parts) * ORDER_BYTES);
+        let keys = (0..head.parts).map(|part| Key::Part(switch, part)).collect();
+        out.push_back(Output::Load { token, keys });
+        Some(token)
+    }
+
+    /// Something that was read came, or cannot be read.
+    pub(crate) fn loaded(&mut self, now: Instant, token: u64) {
+        if let State::Works(orders) = &mut self.state {
+            orders.answered(now, token);
+        }
     }
 
     fn erase(&mut self, switch: SwitchId) -> Vec<Write> {
@@ -158,23 +230,22 @@ impl Keeper {
     }
 
     /// Nothing is kept of this switch any more.
-    pub(crate) fn forget(&mut self, switch: SwitchId, out: &mut VecDeque<Output>) {
+    fn forget(&mut self, now: Instant, switch: SwitchId, out: &mut VecDeque<Output>) {
         let writes = self.erase(switch);
-        if !writes.is_empty() && self.on {
-            self.write(writes, out);
-        }
+        self.store(now, writes, out);
     }
 
     /// This is about to be sent. Gives whether the disk is to be waited for; `whole` makes a snapshot of what will stand then.
     pub(crate) fn keep(
         &mut self,
+        now: Instant,
         at_ms: u64,
         switch: SwitchId,
         keep: Keep,
         whole: impl FnOnce() -> Bytes,
         out: &mut VecDeque<Output>,
     ) -> bool {
-        if !self.on {
+        if !self.is_on() {
             return false;
         }
         let before = self.switches.get(&switch).map(|kept| kept.head);
@@ -225,12 +296,9 @@ impl Keeper {
             self.bytes = self.bytes_without(switch) + head.bytes;
             self.switches.insert(switch, Kept { head, gone: None });
         }
-        if writes.is_empty() {
-            return false;
-        }
-        let token = self.write(writes, out);
-        self.waiting.insert(token, (switch, keep.job));
-        true
+        let token = self.store(now, writes, out);
+        self.waiting.extend(token.map(|token| (token, (switch, keep.job))));
+        token.is_some()
     }
 
     fn bytes_without(&self, switch: SwitchId) -> u64 {
@@ -260,13 +328,19 @@ impl Keeper {
     }
 
     /// A switch connected and showed this number. What it shows may say that another region held it meanwhile.
-    pub(crate) fn connected(&mut self, switch: SwitchId, shown: Option<Term>, out: &mut VecDeque<Output>) {
+    pub(crate) fn connected(
+        &mut self,
+        now: Instant,
+        switch: SwitchId,
+        shown: Option<Term>,
+        out: &mut VecDeque<Output>,
+    ) {
         let Some(kept) = self.switches.get_mut(&switch) else {
             return;
         };
         kept.gone = None;
         if shown.is_some_and(|number| number > kept.head.term) {
-            self.not_ours(switch, out);
+            self.not_ours(now, switch, out);
         }
     }
 
@@ -278,47 +352,90 @@ impl Keeper {
     }
 
     /// Another region holds the switch: what is on disk stays there and is not applied.
-    pub(crate) fn not_ours(&mut self, switch: SwitchId, out: &mut VecDeque<Output>) {
+    pub(crate) fn not_ours(&mut self, now: Instant, switch: SwitchId, out: &mut VecDeque<Output>) {
         let Some(kept) = self.switches.get_mut(&switch).filter(|kept| kept.head.held) else {
             return;
         };
         kept.head.held = false;
         let value = kept.head.to_bytes();
         let key = Key::Head(switch);
-        if self.on {
-            self.write(vec![Write::Put { key, value }], out);
-        }
+        self.store(now, vec![Write::Put { key, value }], out);
     }
 
     /// Something is on disk. Gives whose command waited for it.
-    pub(crate) fn stored(&mut self, token: u64) -> Option<(SwitchId, JobId)> {
+    pub(crate) fn stored(&mut self, now: Instant, token: u64) -> Option<(SwitchId, JobId)> {
+        if let State::Works(orders) = &mut self.state {
+            orders.answered(now, token);
+        }
         self.waiting.remove(&token)
     }
 
     /// Something is not on disk, and nothing else is: a store that cannot be written is given up as a whole, because an older
-    /// state on it would be applied after a restart. Gives who waits no longer.
-    pub(crate) fn failed(&mut self, now: Instant) -> Vec<(SwitchId, JobId)> {
-        self.on = false;
+    /// state on it would be applied after a restart. None: it was given up before.
+    pub(crate) fn failed(&mut self, now: Instant, token: u64) -> Option<Lost> {
+        let is_news = match &mut self.state {
+            State::Works(orders) => orders.is_open(token),
+            State::Opening => token == OPEN_TOKEN,
+            State::Unknown | State::GivenUp { .. } => false,
+        };
+        let retry_at = now + RETRY;
+        is_news.then(|| self.give_up(State::GivenUp { retry_at }))
+    }
+
+    /// The disk is behind: what stands on it, and what is on the way to it, is given up. It is asked for an empty store at
+    /// once, behind all that it did not answer: it answers that when it has come back.
+    pub(crate) fn is_behind(&mut self, out: &mut VecDeque<Output>) -> Lost {
+        out.push_back(Output::OpenStore);
+        self.give_up(State::Opening)
+    }
+
+    fn give_up(&mut self, state: State) -> Lost {
+        let lost = Lost {
+            orders: self.orders(),
+            waiting: std::mem::take(&mut self.waiting).into_values().collect(),
+        };
+        self.state = state;
         self.switches.clear();
         self.bytes = 0;
-        self.retry_at = Some(now + RETRY);
-        std::mem::take(&mut self.waiting).into_values().collect()
+        lost
     }
 
     /// When something is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.retry_at.or(self.on.then_some(self.sweep_at))
+        match &self.state {
+            State::Unknown | State::Opening => None,
+            State::Works(orders) => Some(orders.deadline().map_or(self.sweep_at, |at| at.min(self.sweep_at))),
+            State::GivenUp { retry_at } => Some(*retry_at),
+        }
     }
 
-    /// A deadline may have passed.
-    pub(crate) fn handle_timeout(&mut self, now: Instant, out: &mut VecDeque<Output>) {
-        if self.retry_at.take_if(|at| now >= *at).is_some() {
-            out.push_back(Output::OpenStore);
+    /// A deadline may have passed. Gives how the disk is behind, if it is.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, out: &mut VecDeque<Output>) -> Option<Behind> {
+        match &mut self.state {
+            State::Unknown | State::Opening => return None,
+            State::GivenUp { retry_at } => {
+                if now >= *retry_at {
+                    self.state = State::Opening;
+                    out.push_back(Output::OpenStore);
+                }
+                return None;
+            }
+            State::Works(orders) => {
+                let behind = orders.check(now);
+                if behind.is_some() {
+                    return behind;
+                }
+            }
         }
-        if !self.on || now < self.sweep_at {
-            return;
+        if now >= self.sweep_at {
+            self.sweep_at = now + SWEEP;
+            self.sweep(now, out);
         }
-        self.sweep_at = now + SWEEP;
+        None
+    }
+
+    /// Forget who is gone for too long.
+    fn sweep(&mut self, now: Instant, out: &mut VecDeque<Output>) {
         let old = |kept: &Kept| {
             kept.gone
                 .is_some_and(|gone| now.saturating_duration_since(gone) >= FORGET)
@@ -329,14 +446,20 @@ impl Keeper {
             .filter(|(_, kept)| old(kept))
             .map(|(switch, _)| *switch)
             .collect();
-        for switch in gone {
-            out.push_back(Output::Count {
-                counter: Counter::KeptForgotten,
-                by: 1,
-            });
-            self.forget(switch, out);
+        let by = gone.len() as u64;
+        if by > 0 {
+            let counter = Counter::KeptForgotten;
+            out.push_back(Output::Count { counter, by });
         }
+        let writes = gone.into_iter().flat_map(|switch| self.erase(switch)).collect();
+        self.store(now, writes, out);
     }
+}
+
+fn tell_damaged(switch: SwitchId, cause: String, out: &mut VecDeque<Output>) {
+    let counter = Counter::KeptDamaged;
+    out.push_back(Output::Count { counter, by: 1 });
+    out.push_back(Output::Fact(Fact::KeptDamaged { switch, cause }));
 }
 
 /// A switch's desired state as one snapshot, in the form in which a router would have sent it.

@@ -15,6 +15,7 @@
 //! job         commands under way and their answers               clock      the broker's time
 //! intake      frames out of reads                               shed       packets that are dropped unseen
 //! keep        what of desired states is on disk                  store      names and values on disk (pure)
+//! orders      whether the disk follows
 //! identity    which switch a certificate may be                  sources    connections by address, refusals told
 //! autonomy    taking a switch without a router                   lease      how long ago Kafka and the router were heard
 //! ```
@@ -43,6 +44,7 @@ mod lease;
 pub mod links;
 pub mod measure;
 pub mod offsets;
+pub mod orders;
 pub mod packet;
 pub mod plan;
 pub mod publish;

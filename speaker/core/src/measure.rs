@@ -78,6 +78,8 @@ gauges! {
     LaneCommandsMax => "speaker_lane_commands_max", None;
     /// Answers that Kafka has not taken yet.
     AnswersWaiting => "speaker_answers_waiting", None;
+    /// Orders to the disk that it has not answered.
+    StoreOrders => "speaker_store_orders", None;
     /// Ports that are probed.
     ProbedPorts => "speaker_discovery_ports", None;
     /// Link directions that are known, silent ones included.

@@ -71,8 +71,8 @@ pub struct Speaker {
     gauges: measures::Gauges,
     was_up: bool,
     keeper: Keeper,
-    /// The disk could not be written, and has not come back.
-    store_given_up: bool,
+    /// The disk was given up, for this cause, and has not come back.
+    store_given_up: Option<String>,
     /// Switches whose state on disk may be another than what stands on them: looked at one at a time.
     to_keep: BTreeSet<SwitchId>,
     /// What is read from disk, and for which connection.
@@ -145,7 +145,7 @@ impl Speaker {
             gauges: measures::Gauges::new(now),
             was_up: false,
             keeper: Keeper::new(config.epoch, config.kept_bytes_max, now),
-            store_given_up: false,
+            store_given_up: None,
             to_keep: BTreeSet::new(),
             loading: BTreeMap::new(),
             lease: Lease::new(config.lease),
@@ -176,7 +176,7 @@ impl Speaker {
                 self.heard_kafka(now, broker_ms);
                 self.take_early(now);
                 let owed = self.publisher.delivered(token);
-                self.commit(owed);
+                self.commit(now, owed);
                 if self.publisher.is_up() {
                     self.publisher.resend(self.at_ms(now), &mut self.outputs);
                     if self.publisher.take_lost(now) {
@@ -186,7 +186,7 @@ impl Speaker {
             }
             Input::NotDelivered { token } => {
                 let owed = self.publisher.not_delivered(token, &mut self.outputs);
-                self.commit(owed);
+                self.commit(now, owed);
             }
             Input::PartitionLost { partition } => {
                 self.offsets.lost(partition);
@@ -204,7 +204,7 @@ impl Speaker {
             }
             Input::Restored { entries } => self.restored(now, entries),
             Input::Stored { token } => self.stored(now, token),
-            Input::StoreFailed { token: _, cause } => self.store_failed(now, cause),
+            Input::StoreFailed { token, cause } => self.store_failed(now, token, cause),
             Input::Loaded { token, values } => self.loaded(now, token, Ok(values)),
             Input::LoadFailed { token, cause } => self.loaded(now, token, Err(cause)),
             Input::Stop => {
@@ -250,7 +250,7 @@ impl Speaker {
         while let Some(switch) = self.challenge_timers.pop_due(now) {
             self.challenge_unanswered(now, switch);
         }
-        self.keeper.handle_timeout(now, &mut self.outputs);
+        self.look_after_disk(now);
         self.tell_gauges(now);
         self.tell_silent(now);
         self.tell_latencies(now);
@@ -276,7 +276,7 @@ impl Speaker {
             (self.schedule.next(), "discovery packet"),
             (self.lease_ends(), "lease"),
             (self.keeper.deadline(), "look after the disk"),
-            ((!self.to_keep.is_empty()).then_some(self.start), "state to put on disk"),
+            (self.may_keep_again().then_some(self.start), "state to put on disk"),
             (Some(self.gauges.next()), "gauges"),
         ])
     }
@@ -316,8 +316,8 @@ impl Speaker {
     }
 
     /// The answers to these records are safe.
-    fn commit(&mut self, owed: Vec<Owed>) {
-        self.answers_settled();
+    fn commit(&mut self, now: Instant, owed: Vec<Owed>) {
+        self.answers_settled(now);
         for (partition, offset) in owed {
             if let Some(offset) = self.offsets.answered(partition, offset) {
                 self.outputs.push_back(Output::Commit { partition, offset });

@@ -12,6 +12,9 @@
 use bytes::Bytes;
 use skerry_bus::{Epoch, Generation, SwitchId, Term};
 
+/// Stands for [`crate::Output::OpenStore`] where a failure names its order by a token.
+pub const OPEN_TOKEN: u64 = 0;
+
 /// The name of one thing on disk. The order of the bytes is that of the variants, so that everything that is read at the
 /// start stands before what is read when it is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,7 +9,6 @@ use skerry_bus::{BrokerClock, Cause, DesiredChange, Mode, Outcome, SwitchId, Ter
 use super::Speaker;
 use crate::autonomy::Action;
 use crate::fact::{Counter, Fact};
-use crate::io::Output;
 use crate::job::JobId;
 use crate::keep;
 use crate::lane::Ended;
@@ -93,21 +92,16 @@ impl Speaker {
                     entry.role.look(now, &mut connection.wire);
                 }
             }
-            Some(Action::Read) => {
-                let keys = self.keeper.parts(switch);
-                if keys.is_empty() || !self.keeper.is_on() {
-                    entry.autonomy.rest();
-                    return;
-                }
-                let token = self.keeper.next_token();
-                self.loading.insert(token, (switch, entry.conn));
-                self.outputs.push_back(Output::Load { token, keys });
-            }
+            Some(Action::Read) => match self.keeper.load(now, switch, &mut self.outputs) {
+                Some(token) => drop(self.loading.insert(token, (switch, entry.conn))),
+                None => entry.autonomy.rest(),
+            },
         }
     }
 
     /// The disk said what shall stand on a switch, or that it cannot.
     pub(super) fn loaded(&mut self, now: Instant, token: u64, values: Result<Vec<Bytes>, String>) {
+        self.keeper.loaded(now, token);
         let Some((switch, conn)) = self.loading.remove(&token) else {
             return;
         };
@@ -122,7 +116,7 @@ impl Speaker {
             (Ok(_), _) => return entry.autonomy.rest(),
             (Err(cause), _) => {
                 entry.autonomy.rest();
-                return self.keeper.damaged(switch, cause, &mut self.outputs);
+                return self.keeper.damaged(now, switch, cause, &mut self.outputs);
             }
         };
         let Some(term) = entry.autonomy.read(generation, objects) else {

@@ -63,12 +63,12 @@ impl Speaker {
             Decoded::Message(command) => command,
             Decoded::UnknownKind(kind) => {
                 self.count(Counter::CommandUnknownKind);
-                return self.skip(partition, offset, format!("unknown kind {kind:?}"));
+                return self.skip(now, partition, offset, format!("unknown kind {kind:?}"));
             }
             Decoded::Malformed(cause) => {
                 self.count(Counter::CommandMalformed);
                 self.dead_letter(partition, offset, &payload, &cause);
-                return self.skip(partition, offset, cause);
+                return self.skip(now, partition, offset, cause);
             }
         };
         let owed = (partition, offset);
@@ -76,7 +76,7 @@ impl Speaker {
             Joined::Waits => return,
             Joined::TooMany => {
                 self.count(Counter::CommandsCopies);
-                return self.commit(vec![owed]);
+                return self.commit(now, vec![owed]);
             }
             Joined::NotOpen => {}
         }
@@ -110,13 +110,13 @@ impl Speaker {
         }
     }
 
-    fn skip(&mut self, partition: i32, offset: i64, reason: String) {
+    fn skip(&mut self, now: Instant, partition: i32, offset: i64, reason: String) {
         self.fact(Fact::CommandSkipped {
             partition,
             offset,
             reason,
         });
-        self.commit(vec![(partition, offset)]);
+        self.commit(now, vec![(partition, offset)]);
     }
 
     fn dead_letter(&mut self, partition: i32, offset: i64, payload: &[u8], cause: &str) {
@@ -287,7 +287,7 @@ impl Speaker {
                 let events = entry.lane.lose_role(term);
                 self.lane_events(now, switch, events);
             }
-            self.keeper.not_ours(switch, &mut self.outputs);
+            self.keeper.not_ours(now, switch, &mut self.outputs);
             return self.settle_equal(now, switch, term, false, job);
         }
         let Some(entry) = self.switches.get_mut(&switch) else {
@@ -302,7 +302,7 @@ impl Speaker {
         // Nothing is written from here on, whether or not the switch answers.
         let events = entry.lane.lose_role(term);
         self.become_inactive(switch);
-        self.keeper.not_ours(switch, &mut self.outputs);
+        self.keeper.not_ours(now, switch, &mut self.outputs);
         self.lane_events(now, switch, events);
         Ok(())
     }
@@ -381,6 +381,6 @@ impl Speaker {
         let dropped = self
             .publisher
             .answer(at_ms, partition, key, parts, owed, number, &mut self.outputs);
-        self.commit(dropped.unwrap_or_default());
+        self.commit(now, dropped.unwrap_or_default());
     }
 }

@@ -9,7 +9,8 @@ use skerry_bus::{CommandResult, CorrelationId, Decoded, RegionEvent, RegionEvent
 use super::Speaker;
 use crate::fact::{Counter, Fact};
 use crate::io::Output;
-use crate::keep::{self, Keep};
+use crate::keep::{self, Keep, Lost};
+use crate::orders::Behind;
 use crate::store::{Key, Write};
 
 /// Answers that Kafka has taken and the disk does not know of. So many are at most sent twice after a restart, which readers
@@ -31,17 +32,22 @@ impl Speaker {
             }
         }
         self.keeper.restored(now, heads, &mut self.outputs);
+        let mut of_no_use = Vec::new();
         for (number, value) in answers {
-            self.restore_answer(now, number, &value, open.contains(&number));
+            of_no_use.extend(self.restore_answer(now, number, &value, open.contains(&number)));
         }
+        let keys = of_no_use.into_iter().flat_map(|n| [Key::Answer(n), Key::OpenAnswer(n)]);
+        let writes = keys.map(|key| Write::Delete { key }).collect();
+        self.keeper.store(now, writes, &mut self.outputs);
         // It was given up before: what stands on switches now is put on it again, a switch at a time.
-        if std::mem::take(&mut self.store_given_up) {
+        if self.store_given_up.take().is_some() {
             self.fact(Fact::StoreBack);
             self.to_keep = self.switches.keys().copied().collect();
         }
     }
 
-    fn restore_answer(&mut self, now: Instant, number: u64, value: &[u8], open: bool) {
+    /// Gives the number of an answer that need not be on disk any more.
+    fn restore_answer(&mut self, now: Instant, number: u64, value: &[u8], open: bool) -> Option<u64> {
         let Decoded::Message(RegionEvent {
             correlation_id: Some(correlation_id),
             body: RegionEventBody::CommandResult { result },
@@ -49,11 +55,9 @@ impl Speaker {
         }) = decode::<RegionEvent>(value)
         else {
             self.count(Counter::KeptDamaged);
-            return self.forget_answer(number);
+            return Some(number);
         };
-        if let Some(oldest) = self.jobs.restore(number, correlation_id.clone(), result.clone()) {
-            self.forget_answer(oldest);
-        }
+        let oldest = self.jobs.restore(number, correlation_id.clone(), result.clone());
         if open {
             let number = Some(number);
             self.answer(
@@ -67,14 +71,7 @@ impl Speaker {
                 number,
             );
         }
-    }
-
-    fn forget_answer(&mut self, number: u64) {
-        let token = self.keeper.next_token();
-        let writes = [Key::Answer(number), Key::OpenAnswer(number)]
-            .map(|key| Write::Delete { key })
-            .into();
-        self.outputs.push_back(Output::Store { token, writes });
+        oldest
     }
 
     /// A command ended: its answer is on disk before long, so that it is not lost with this process while Kafka is away, and
@@ -100,32 +97,30 @@ impl Speaker {
         let gone = forgotten.into_iter().flat_map(|n| [Key::Answer(n), Key::OpenAnswer(n)]);
         let settled = std::mem::take(&mut self.settled).into_iter().map(Key::OpenAnswer);
         writes.extend(gone.chain(settled).map(|key| Write::Delete { key }));
-        let token = self.keeper.next_token();
-        self.outputs.push_back(Output::Store { token, writes });
-        Some(number)
+        self.keeper.store(now, writes, &mut self.outputs).map(|_| number)
     }
 
     /// Kafka has taken answers, or never will.
-    pub(super) fn answers_settled(&mut self) {
+    pub(super) fn answers_settled(&mut self, now: Instant) {
         self.settled.extend(self.publisher.take_settled());
         if self.settled.len() < SETTLED_MAX {
             return;
         }
-        let settled = std::mem::take(&mut self.settled);
-        if self.keeper.is_on() {
-            let writes = settled
-                .into_iter()
-                .map(|n| Write::Delete {
-                    key: Key::OpenAnswer(n),
-                })
-                .collect();
-            let token = self.keeper.next_token();
-            self.outputs.push_back(Output::Store { token, writes });
-        }
+        let keys = std::mem::take(&mut self.settled).into_iter().map(Key::OpenAnswer);
+        let writes = keys.map(|key| Write::Delete { key }).collect();
+        self.keeper.store(now, writes, &mut self.outputs);
+    }
+
+    /// Whether there is a state to put on disk that nobody waits for, and the disk has time for it.
+    pub(super) fn may_keep_again(&self) -> bool {
+        !self.to_keep.is_empty() && self.keeper.has_room()
     }
 
     /// Put what stands on one switch on disk, if the disk has something else. Gives whether there was one to look at.
     pub(super) fn keep_again(&mut self, now: Instant) -> bool {
+        if !self.may_keep_again() {
+            return false;
+        }
         let Some(switch) = self.to_keep.pop_first() else {
             return false;
         };
@@ -149,7 +144,8 @@ impl Speaker {
             base: None,
             payload: payload.clone(),
         };
-        self.keeper.keep(at_ms, switch, keep, || payload, &mut self.outputs);
+        self.keeper
+            .keep(now, at_ms, switch, keep, || payload, &mut self.outputs);
         true
     }
 
@@ -165,7 +161,8 @@ impl Speaker {
             let objects = lane.wanted().unwrap_or_default();
             keep::whole(switch, term, generation, &objects)
         };
-        if self.keeper.keep(at_ms, switch, keep, whole, &mut self.outputs) {
+        let outputs = &mut self.outputs;
+        if self.keeper.keep(now, at_ms, switch, keep, whole, outputs) {
             return;
         }
         // There is no disk to wait for.
@@ -184,21 +181,54 @@ impl Speaker {
 
     /// Something is on disk.
     pub(super) fn stored(&mut self, now: Instant, token: u64) {
-        if let Some((switch, job)) = self.keeper.stored(token) {
+        if let Some((switch, job)) = self.keeper.stored(now, token) {
             self.go_on(now, switch, job);
         }
     }
 
     /// Something is not on disk, and nothing else is.
-    pub(super) fn store_failed(&mut self, now: Instant, cause: String) {
-        self.count(Counter::StoreFailed);
-        if !self.store_given_up {
-            self.store_given_up = true;
+    pub(super) fn store_failed(&mut self, now: Instant, token: u64, cause: String) {
+        let was_on = self.keeper.is_on();
+        let Some(lost) = self.keeper.failed(now, token) else {
+            return;
+        };
+        if was_on {
+            self.count(Counter::GivenUpFailed);
+        }
+        self.give_up_store(now, cause, lost);
+    }
+
+    /// The disk may be behind, or something of it due.
+    pub(super) fn look_after_disk(&mut self, now: Instant) {
+        let Some(behind) = self.keeper.handle_timeout(now, &mut self.outputs) else {
+            return;
+        };
+        self.count(match behind {
+            Behind::Hung(..) => Counter::GivenUpHung,
+            Behind::Orders(_) => Counter::GivenUpOrders,
+            Behind::Bytes(_) => Counter::GivenUpBytes,
+        });
+        let lost = self.keeper.is_behind(&mut self.outputs);
+        self.give_up_store(now, behind.to_string(), lost);
+    }
+
+    fn give_up_store(&mut self, now: Instant, cause: String, lost: Lost) {
+        let (counter, by) = (Counter::StoreFailed, lost.orders as u64);
+        self.outputs.push_back(Output::Count { counter, by });
+        // Told once, unless it is another cause by now.
+        if self.store_given_up.as_ref() != Some(&cause) {
+            self.store_given_up = Some(cause.clone());
             self.fact(Fact::StoreGivenUp { cause });
         }
         self.to_keep.clear();
         self.settled.clear();
-        for (switch, job) in self.keeper.failed(now) {
+        // What shall stand on these only a router can say now.
+        for (switch, conn) in std::mem::take(&mut self.loading).into_values() {
+            if let Some(entry) = self.switches.get_mut(&switch).filter(|entry| entry.conn == conn) {
+                entry.autonomy.rest();
+            }
+        }
+        for (switch, job) in lost.waiting {
             // A network that cannot be changed because a disk is full would be the greater harm.
             self.go_on(now, switch, job);
         }

@@ -61,6 +61,7 @@ impl Speaker {
         add(Gauge::LaneCommandsMax, deepest);
         add(Gauge::CommandsOpen, self.jobs.len() as u64);
         add(Gauge::AnswersWaiting, self.publisher.answers_waiting() as u64);
+        add(Gauge::StoreOrders, self.keeper.orders() as u64);
         add(Gauge::ProbedPorts, self.schedule.len() as u64);
         add(Gauge::LinkDirections, self.links.len() as u64);
         for (gauge, value) in values {

@@ -145,7 +145,7 @@ impl Speaker {
         let address = connection.peer.to_string();
         let took = now.saturating_duration_since(connection.since);
         let shown = connection.generation_id.map(Term);
-        self.keeper.connected(switch, shown, &mut self.outputs);
+        self.keeper.connected(now, switch, shown, &mut self.outputs);
         self.announced += 1;
         let role = match connection.roleless {
             true => RoleKeeper::equal(self.config.barrier_max),
@@ -349,7 +349,7 @@ impl Speaker {
                 role::Event::NotGiven => self.router_speaks(switch),
                 role::Event::Lost { term, seen } => {
                     self.become_inactive(switch);
-                    self.keeper.not_ours(switch, &mut self.outputs);
+                    self.keeper.not_ours(now, switch, &mut self.outputs);
                     self.router_speaks(switch);
                     self.equals.remove(&switch);
                     let ended = self.switches.get_mut(&switch).map(|entry| entry.lane.lose_role(term));

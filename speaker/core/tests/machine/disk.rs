@@ -7,9 +7,25 @@ use std::time::Duration;
 use bytes::Bytes;
 use skerry_bus::*;
 use skerry_speaker_core::store::{Key, Write};
-use skerry_speaker_core::{Counter, Fact, Input};
+use skerry_speaker_core::{Counter, Fact, Gauge, Input};
 
 use super::world::*;
+
+/// What a disk that hangs did not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stuck {
+    Store(u64),
+    Load(u64),
+    Open,
+}
+
+/// What a disk that comes back says of orders that are void by then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Late {
+    Nothing,
+    Done,
+    Failed,
+}
 
 /// A disk: what stands on it, and what is on its way.
 #[derive(Debug, Default)]
@@ -22,6 +38,11 @@ pub struct Disk {
     /// What was asked for in one request each, as written bytes.
     pub written: Vec<usize>,
     given_up: bool,
+    /// It answers nothing; what would have been answered stands in `stuck`.
+    pub hung: bool,
+    stuck: Vec<Stuck>,
+    /// An empty store was asked for, and that is not answered.
+    pub opening: bool,
     storing: BTreeMap<u64, Vec<Write>>,
     loading: BTreeMap<u64, Vec<Key>>,
 }
@@ -71,18 +92,31 @@ impl Disk {
         }
     }
 
+    /// Something is due to be answered. Gives whether it is.
+    pub fn is_answered(&mut self, what: Stuck) -> bool {
+        if self.hung {
+            self.stuck.push(what);
+        }
+        !self.hung
+    }
+
     pub fn open_again(&mut self) -> Input {
+        self.opening = false;
         if self.broken {
             let cause = "no space left".to_owned();
             return Input::StoreFailed { token: 0, cause };
         }
         self.given_up = false;
+        self.entries.clear();
         let entries = Vec::new();
         Input::Restored { entries }
     }
 
     /// What a process is told that starts after another was killed: what was on its way did not arrive.
     pub fn killed(&mut self) -> Input {
+        self.hung = false;
+        self.opening = false;
+        self.stuck.clear();
         self.storing.clear();
         self.loading.clear();
         self.restored()
@@ -112,6 +146,40 @@ impl World {
 
     pub fn disk(&mut self, speaker: usize) -> &mut Disk {
         self.speakers[speaker].disk.as_mut().expect("it has a disk")
+    }
+
+    /// A disk that hung works again: it does what waits, in order, and says of what is void what this wants.
+    fn wake(&mut self, speaker: usize, late: Late) {
+        let disk = self.disk(speaker);
+        disk.hung = false;
+        let stuck = std::mem::take(&mut disk.stuck);
+        let void = stuck.iter().position(|what| *what == Stuck::Open).unwrap_or(0);
+        for (n, what) in stuck.into_iter().enumerate() {
+            let cause = "it was given up".to_owned();
+            let disk = self.disk(speaker);
+            let input = match (what, late) {
+                (Stuck::Open, _) => disk.open_again(),
+                (_, Late::Nothing) if n < void => continue,
+                (Stuck::Store(token), Late::Failed) if n < void => Input::StoreFailed { token, cause },
+                (Stuck::Load(token), Late::Failed) if n < void => Input::LoadFailed { token, cause },
+                (Stuck::Store(token), _) => disk.stored(token),
+                (Stuck::Load(token), _) => disk.loaded(token),
+            };
+            self.input(speaker, input);
+        }
+    }
+
+    fn facts(&self, wanted: fn(&Fact) -> bool) -> usize {
+        self.speakers[0].facts.iter().filter(|fact| wanted(fact)).count()
+    }
+
+    /// The causes for which the disk was given up.
+    fn given_up(&self) -> Vec<&str> {
+        let causes = self.speakers[0].facts.iter().filter_map(|fact| match fact {
+            Fact::StoreGivenUp { cause } => Some(cause.as_str()),
+            _ => None,
+        });
+        causes.collect()
     }
 
     /// The parts of a switch's record on disk.
@@ -293,22 +361,18 @@ fn a_disk_that_fails_stops_nothing_and_is_filled_again_when_it_works() {
         "what is given up is not tried for every command"
     );
     assert_eq!(world.disk(0).entries.len(), 0);
-    let told = |world: &World, wanted: fn(&Fact) -> bool| world.speakers[0].facts.iter().filter(|f| wanted(f)).count();
-    assert_eq!(told(&world, |f| matches!(f, Fact::StoreGivenUp { .. })), 1);
+    assert_eq!(world.given_up(), ["no space left"]);
+    assert_eq!(world.counted(0, Counter::GivenUpFailed), 1);
     world.run(15 * SECOND);
     assert_eq!(
         world.counted(0, Counter::StoreFailed),
         2,
         "it is tried again now and then"
     );
-    assert_eq!(
-        told(&world, |f| matches!(f, Fact::StoreGivenUp { .. })),
-        1,
-        "and told once"
-    );
+    assert_eq!(world.given_up().len(), 1, "and told once");
     world.disk(0).broken = false;
     world.run(15 * SECOND);
-    assert_eq!(told(&world, |f| matches!(f, Fact::StoreBack)), 1);
+    assert_eq!(world.facts(|f| matches!(f, Fact::StoreBack)), 1);
     assert_eq!(
         world.generations(0, 1),
         [4],
@@ -514,4 +578,260 @@ fn a_head_that_cannot_be_read_is_forgotten_with_a_word() {
     world.run(20 * MS);
     assert!(!world.has_head(0, 9));
     assert_eq!(world.counted(0, Counter::KeptDamaged), 1);
+}
+
+#[test]
+fn a_disk_that_hangs_is_given_up_in_time_and_switches_are_served_without_it() {
+    let mut world = active_with_disk(MS);
+    world.desired(0, "g1", 1, 1, 1, snapshot(rules(2)));
+    world.run(20 * MS);
+    world.disk(0).hung = true;
+    world.desired(0, "g2", 1, 1, 2, delta(1, one(7)));
+    world.run(4_900 * MS);
+    assert!(world.result(0, "g2").is_none(), "it is waited for");
+    assert_eq!(world.given_up().len(), 0);
+    world.run(200 * MS);
+    assert_eq!(world.ended(0, "g2"), (Outcome::Applied, None), "before its deadline");
+    let causes = world.given_up();
+    assert!(
+        causes.len() == 1 && causes[0].starts_with("it hangs: no answer for 5.0s, "),
+        "{causes:?}"
+    );
+    assert_eq!(world.counted(0, Counter::GivenUpHung), 1);
+    assert_eq!(world.speakers[0].gauges.get(&Gauge::StoreOrders), Some(&1));
+    // From here on nobody waits for it, and what is asked of it does not grow.
+    for generation in 3..=200 {
+        let name = format!("g{generation}");
+        world.desired(0, &name, 1, 1, generation, delta(generation - 1, one(generation % 50)));
+        world.run(20 * MS);
+        assert_eq!(world.ended(0, &name), (Outcome::Applied, None));
+    }
+    assert_eq!(world.disk(0).stuck.last(), Some(&Stuck::Open));
+    let stuck = world.disk(0).stuck.len();
+    world.run(3600 * SECOND);
+    assert_eq!(world.disk(0).stuck.len(), stuck, "it is asked once");
+    assert_eq!(world.given_up().len(), 1, "and told once");
+}
+
+#[test]
+fn a_disk_that_comes_back_holds_what_stands_now_and_what_it_says_of_before_means_nothing() {
+    for late in [Late::Nothing, Late::Done, Late::Failed] {
+        let mut world = active_with_disk(MS);
+        world.desired(0, "g1", 1, 1, 1, snapshot(rules(2)));
+        world.run(20 * MS);
+        world.disk(0).hung = true;
+        world.desired(0, "g2", 1, 1, 2, delta(1, one(7)));
+        world.run(6 * SECOND);
+        world.desired(0, "g3", 1, 1, 3, delta(2, one(8)));
+        world.run(SECOND);
+        let failed = world.counted(0, Counter::StoreFailed);
+        assert!(failed > 0, "what was on the way is counted");
+        world.wake(0, late);
+        world.run(SECOND);
+        assert_eq!(world.generations(0, 1), [3], "{late:?}");
+        assert_eq!(world.facts(|f| matches!(f, Fact::StoreBack)), 1, "{late:?}");
+        assert_eq!(world.given_up().len(), 1, "{late:?}");
+        assert_eq!(world.counted(0, Counter::StoreFailed), failed, "{late:?}");
+        // It is waited for again.
+        world.disk(0).slow = 300 * MS;
+        world.desired(0, "g4", 1, 1, 4, delta(3, one(9)));
+        world.run(250 * MS);
+        assert!(world.result(0, "g4").is_none(), "{late:?}");
+        world.run(100 * MS);
+        assert_eq!(world.ended(0, "g4"), (Outcome::Applied, None), "{late:?}");
+        assert_eq!(world.generations(0, 1), [3, 4], "{late:?}");
+    }
+}
+
+#[test]
+fn a_late_answer_neither_confirms_nor_gives_up_what_was_ordered_since() {
+    let mut world = active_with_disk(MS);
+    world.disk(0).hung = true;
+    world.desired(0, "g1", 1, 1, 1, snapshot(rules(2)));
+    world.run(6 * SECOND);
+    let tokens: Vec<u64> = world
+        .disk(0)
+        .stuck
+        .iter()
+        .filter_map(|what| match what {
+            Stuck::Store(token) => Some(*token),
+            Stuck::Load(_) | Stuck::Open => None,
+        })
+        .collect();
+    world.wake(0, Late::Nothing);
+    world.run(SECOND);
+    world.disk(0).hung = true;
+    world.desired(0, "g2", 1, 1, 2, delta(1, one(7)));
+    world.run(100 * MS);
+    assert!(!tokens.is_empty());
+    for token in tokens {
+        world.input(0, Input::Stored { token });
+        let cause = "of long ago".to_owned();
+        world.input(0, Input::StoreFailed { token, cause });
+    }
+    world.run(SECOND);
+    assert!(world.result(0, "g2").is_none(), "its own answer did not come");
+    assert_eq!(world.given_up().len(), 1);
+    world.wake(0, Late::Done);
+    world.run(SECOND);
+    assert_eq!(world.ended(0, "g2"), (Outcome::Applied, None));
+    assert_eq!(world.generations(0, 1), [1, 2]);
+}
+
+#[test]
+fn a_disk_that_comes_back_and_cannot_be_opened_is_tried_again_and_its_new_cause_told() {
+    let mut world = active_with_disk(MS);
+    world.disk(0).hung = true;
+    world.desired(0, "g1", 1, 1, 1, snapshot(rules(2)));
+    world.run(6 * SECOND);
+    world.disk(0).broken = true;
+    world.wake(0, Late::Nothing);
+    world.run(25 * SECOND);
+    let causes = world.given_up();
+    assert!(causes.len() == 2 && causes[1] == "no space left", "{causes:?}");
+    world.disk(0).broken = false;
+    world.run(11 * SECOND);
+    assert_eq!(world.generations(0, 1), [1]);
+    assert_eq!(world.facts(|f| matches!(f, Fact::StoreBack)), 1);
+}
+
+#[test]
+fn a_disk_that_does_not_follow_is_given_up_when_too_many_orders_wait() {
+    let mut world = active_with_disk(Duration::from_secs(4));
+    // Answers of commands are put on disk without anybody waiting for it.
+    let body = || CommandBody::Activate {
+        switch: SwitchId(1),
+        term: Term(1),
+    };
+    let mut n = 0;
+    while world.given_up().is_empty() {
+        world.command(0, &format!("c{n}"), 60 * SECOND, body());
+        n += 1;
+        if n % 64 == 0 {
+            world.run(10 * MS);
+        }
+        assert!(n < 40_000, "it grows without an end");
+    }
+    let max = skerry_speaker_core::orders::ORDERS_MAX;
+    assert!((max..max + 100).contains(&n), "{n} commands");
+    let causes = world.given_up();
+    assert!(causes[0].contains(&format!("{max} may")), "{causes:?}");
+    assert_eq!(world.counted(0, Counter::GivenUpOrders), 1);
+    assert!(world.counted(0, Counter::StoreFailed) > max as u64);
+}
+
+#[test]
+fn a_disk_that_does_not_follow_is_given_up_when_too_many_bytes_wait() {
+    let mut world = active_with(|config| config.kept_bytes_max = 200_000);
+    world.give_disk(0, 4 * SECOND);
+    // Some 40,000 bytes each, written and then read. A switch that leaves is waited for no longer, but what was ordered for
+    // it is on its way.
+    let mut generation = 0;
+    while world.given_up().is_empty() {
+        generation += 1;
+        assert!(generation < 7, "it grows without an end");
+        world.desired(
+            0,
+            &format!("g{generation}"),
+            1,
+            generation,
+            generation,
+            snapshot(rules(340)),
+        );
+        world.run(100 * MS);
+        let conn = *world.conns.keys().last().expect("a connection");
+        let reason = "reset".to_owned();
+        world.input(
+            0,
+            Input::Closed {
+                conn: skerry_speaker_core::ConnId(conn),
+                reason,
+            },
+        );
+        world.model(1).disconnect(conn);
+        world.connect(1, 0);
+        world.run(100 * MS);
+        world.activate(0, 1, generation + 1);
+        world.run(100 * MS);
+    }
+    let causes = world.given_up();
+    assert!(causes.len() == 1 && causes[0].contains("bytes wait"), "{causes:?}");
+    assert!(generation > 2, "{generation}");
+    assert_eq!(world.counted(0, Counter::GivenUpBytes), 1);
+}
+
+#[test]
+fn a_switch_whose_state_is_being_read_when_the_disk_hangs_waits_for_a_router() {
+    let mut world = active_with_disk(MS);
+    world.desired(0, "g1", 1, 1, 1, snapshot(rules(2)));
+    world.run(20 * MS);
+    world.restart(0);
+    world.disk(0).hung = true;
+    world.connect(1, 0);
+    world.run(SECOND);
+    assert!(matches!(world.disk(0).stuck[..], [Stuck::Load(_)]), "it is read");
+    world.run(6 * SECOND);
+    assert_eq!(world.counted(0, Counter::GivenUpHung), 1);
+    for late in [Late::Done, Late::Failed] {
+        world.wake(0, late);
+        world.run(SECOND);
+    }
+    assert_eq!(world.counted(0, Counter::TakenAlone), 0);
+    assert_eq!(world.counted(0, Counter::KeptDamaged), 0, "it was not damaged");
+    // The router is served as ever.
+    world.speakers[0].bus = true;
+    world.input(0, Input::BusUp);
+    world.run(100 * MS);
+    world.activate(0, 1, 2);
+    world.run(100 * MS);
+    world.desired(0, "g2", 1, 2, 2, snapshot(rules(3)));
+    world.run(100 * MS);
+    assert_eq!(world.ended(0, "g2"), (Outcome::Applied, None));
+    assert_eq!(world.generations(0, 1), [2]);
+}
+
+#[test]
+fn a_speaker_that_stood_still_itself_gives_the_disk_its_time_once_more() {
+    let mut world = active_with_disk(MS);
+    world.disk(0).hung = true;
+    world.desired(0, "g1", 1, 1, 1, snapshot(rules(2)));
+    world.run(SECOND);
+    world.speakers[0].stopped = true;
+    world.run(8 * SECOND);
+    world.speakers[0].stopped = false;
+    world.run(SECOND);
+    assert_eq!(world.given_up().len(), 0);
+    world.wake(0, Late::Done);
+    world.run(100 * MS);
+    assert_eq!(world.generations(0, 1), [1]);
+}
+
+#[test]
+fn what_stands_on_many_switches_is_put_on_disk_again_without_more_than_it_follows() {
+    let mut world = World::new(&["east"]);
+    world.give_disk(0, MS);
+    let switches = 100;
+    for switch in 1..=switches {
+        world.add_switch(switch, 2);
+        world.connect(switch, 0);
+        world.run(20 * MS);
+        world.activate(0, switch, 1);
+        world.run(20 * MS);
+        // Some 120,000 bytes each: more than may be on the way at a time without being waited for.
+        world.desired(0, &format!("s{switch}"), switch, 1, 1, snapshot(rules(1_000)));
+    }
+    world.run(SECOND);
+    world.disk(0).hung = true;
+    world.desired(0, "g2", 1, 1, 2, delta(1, one(7)));
+    world.run(6 * SECOND);
+    assert_eq!(world.given_up().len(), 1);
+    world.disk(0).written.clear();
+    world.disk(0).slow = SECOND;
+    world.wake(0, Late::Nothing);
+    world.run(500 * MS);
+    let on_the_way: usize = world.disk(0).written.iter().sum();
+    assert!((4_000_000..5_000_000).contains(&on_the_way), "{on_the_way} bytes");
+    world.run(30 * SECOND);
+    let kept = (1..=switches).filter(|switch| world.has_head(0, *switch)).count();
+    assert_eq!(kept as u64, switches);
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use skerry_bus::*;
 use skerry_speaker_core::{Config, ConnId, Counter, Fact, Gauge, Histogram, Identity, Input, Output, Speaker};
 
-use super::disk::Disk;
+use super::disk::{Disk, Stuck};
 use super::model::{Effect, Model};
 
 pub const MS: Duration = Duration::from_millis(1);
@@ -344,6 +344,7 @@ impl World {
                 }
                 Output::Store { token, writes } => {
                     let disk = process.disk.as_mut().expect("it was told of a disk");
+                    assert!(!disk.opening, "written to a store that is not there yet");
                     let slow = disk.store(token, writes);
                     let load = false;
                     self.at(
@@ -358,6 +359,7 @@ impl World {
                 }
                 Output::Load { token, keys } => {
                     let disk = process.disk.as_mut().expect("it was told of a disk");
+                    assert!(!disk.opening, "read from a store that is not there yet");
                     let slow = disk.load(token, keys);
                     let load = true;
                     self.at(
@@ -372,8 +374,11 @@ impl World {
                 }
                 Output::OpenStore => {
                     let disk = process.disk.as_mut().expect("it was told of a disk");
-                    let input = disk.open_again();
-                    self.input(speaker, input);
+                    assert!(!std::mem::replace(&mut disk.opening, true), "asked for twice");
+                    if disk.is_answered(Stuck::Open) {
+                        let input = disk.open_again();
+                        self.input(speaker, input);
+                    }
                 }
                 Output::Count { counter, by } => *process.counts.entry(counter).or_default() += by,
                 Output::Rest { until } => {
@@ -531,8 +536,11 @@ impl World {
                 speaker, token, load, ..
             } => {
                 let disk = self.speakers[speaker].disk.as_mut().expect("it has a disk");
-                let input = if load { disk.loaded(token) } else { disk.stored(token) };
-                self.input(speaker, input);
+                let what = if load { Stuck::Load(token) } else { Stuck::Store(token) };
+                if disk.is_answered(what) {
+                    let input = if load { disk.loaded(token) } else { disk.stored(token) };
+                    self.input(speaker, input);
+                }
             }
             Event::Delivered { speaker, token, .. } => {
                 let broker_ms = BROKER_START_MS + (self.now - self.t0).as_millis() as u64;
