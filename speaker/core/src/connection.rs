@@ -27,7 +27,7 @@ use crate::intake::Intake;
 use crate::io::{Config, Roles};
 use crate::measure::Gauge;
 use crate::shed::{Shed, Shedder, Tally};
-use crate::wire::Wire;
+use crate::wire::{KIND_AT, Wire};
 
 /// Ports kept of one switch. A larger chassis does not exist; more are dropped with a count.
 pub const PORTS_MAX: usize = 4_096;
@@ -51,8 +51,8 @@ pub(crate) enum Event {
     Identified(SwitchId),
     /// Everything is known and the role is settled.
     Settled,
-    /// A message that is not the connection's own business. Only after `Settled`.
-    Message(Message, usize),
+    /// A message that is not the connection's own business, and its length. Only after `Settled`.
+    Message(SwitchId, Message, usize),
     /// A message that the handshake has no use for.
     Early,
     /// A message that answers nothing.
@@ -234,6 +234,15 @@ impl Connection {
         std::mem::take(&mut self.tally)
     }
 
+    /// Ports that were left out since the last call. Before it is announced that is told with the announcement.
+    pub(crate) fn take_ports_dropped(&mut self) -> u64 {
+        if self.is_ready() {
+            std::mem::take(&mut self.ports_dropped)
+        } else {
+            0
+        }
+    }
+
     /// Look at one frame that is worth it. `None`: there is no whole one.
     pub(crate) fn next_event(&mut self, now: Instant) -> Option<Result<Option<Event>, CloseReason>> {
         let Connection {
@@ -243,13 +252,20 @@ impl Connection {
             state,
             ports,
             echo_missed,
+            wire,
             ..
         } = self;
         let cut = intake.next_frame(|frame| {
             // Whatever it is, the switch lives.
             *echo_missed = 0;
-            if frame.get(1) != Some(&MessageType::PACKET_IN.0) {
-                return false;
+            match frame.get(KIND_AT).copied().map(MessageType) {
+                Some(MessageType::PACKET_IN) => {}
+                // Answered in every state: it is the peer's own clock that runs.
+                Some(MessageType::ECHO_REQUEST) if frame.first() == Some(&VERSION_1_3) => {
+                    wire.echo(frame);
+                    return true;
+                }
+                _ => return false,
             }
             let shed = if matches!(state, State::Ready) {
                 shedder.judge(now, frame, |port| ports.contains_key(&PortNo(port)))
@@ -271,7 +287,7 @@ impl Connection {
                 return Some(Err(CloseReason::Malformed(error.to_string())));
             }
         };
-        let is_packet = frame.get(1) == Some(&MessageType::PACKET_IN.0);
+        let is_packet = frame.get(KIND_AT) == Some(&MessageType::PACKET_IN.0);
         let message = match Message::decode(&frame) {
             Ok(message) => message,
             Err(error) => {
@@ -295,13 +311,6 @@ impl Connection {
     }
 
     fn handle(&mut self, now: Instant, message: Message, len: usize) -> Result<Option<Event>, CloseReason> {
-        // An echo is answered in every state; it is the peer's own clock that runs.
-        if let Body::EchoRequest(data) = message.body {
-            self.wire
-                .write(Message::new(message.xid, Body::EchoReply(data)))
-                .expect("an echo reply is as long as the request it repeats");
-            return Ok(None);
-        }
         if let Body::EchoReply(_) = message.body {
             let ours = message.xid == self.echo_xids.0 || message.xid == self.echo_xids.1;
             let sent = self.echo_sent.take_if(|_| message.xid == self.echo_xids.0);
@@ -321,12 +330,17 @@ impl Connection {
             State::Securing | State::Identified => Ok(Some(Event::Early)),
             State::Describing(_) => self.describing(now, message, len),
             State::Settling { .. } | State::Asking { .. } => self.settling(now, message),
-            State::Ready => match message.body {
-                Body::PortStatus(status) => Ok(self
-                    .port_status(&status)
-                    .then(|| Event::Message(Message::new(message.xid, Body::PortStatus(status)), len))),
-                body => Ok(Some(Event::Message(Message { body, ..message }, len))),
-            },
+            State::Ready => {
+                let Some(switch) = self.switch else {
+                    return Ok(Some(Event::Early));
+                };
+                if let Body::PortStatus(status) = &message.body
+                    && !self.port_status(status)
+                {
+                    return Ok(None);
+                }
+                Ok(Some(Event::Message(switch, message, len)))
+            }
         }
     }
 

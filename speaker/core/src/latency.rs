@@ -40,6 +40,8 @@ pub(crate) struct Figure {
 #[derive(Debug, Default)]
 struct Control {
     samples: VecDeque<Duration>,
+    /// Of the samples: every packet of every link of the switch asks for it.
+    median: Option<Duration>,
     last_nonce: u64,
 }
 
@@ -58,9 +60,10 @@ pub(crate) struct Latencies {
     timers: Timers<PortRef>,
 }
 
-fn median(samples: &VecDeque<Duration>) -> Option<Duration> {
-    let mut sorted: Vec<Duration> = samples.iter().copied().collect();
-    sorted.sort_unstable();
+/// Puts them in order.
+fn median(samples: &mut [Duration]) -> Option<Duration> {
+    samples.sort_unstable();
+    let sorted = samples;
     let middle = sorted.len() / 2;
     let upper = *sorted.get(middle)?;
     Some(if sorted.len().is_multiple_of(2) {
@@ -99,12 +102,14 @@ impl Latencies {
         }
         control.last_nonce = nonce;
         keep(&mut control.samples, round_trip, CONTROL_SAMPLES);
+        let mut samples: Vec<Duration> = control.samples.iter().copied().collect();
+        control.median = median(&mut samples);
         Ok(())
     }
 
     /// The control channel's round trip: the median of a short window.
     pub(crate) fn control_of(&self, switch: SwitchId) -> Option<Duration> {
-        self.controls.get(&switch).and_then(|c| median(&c.samples))
+        self.controls.get(&switch).and_then(|c| c.median)
     }
 
     /// A packet sent out of `port` came back to it, turned around, after `way` in all.
@@ -123,7 +128,7 @@ impl Latencies {
         if way > ABSURD {
             return Err(Dropped::Absurd);
         }
-        let control = self.controls.get(&port.switch).and_then(|c| median(&c.samples));
+        let control = self.controls.get(&port.switch).and_then(|c| c.median);
         let control = control.ok_or(Dropped::NoControl)?;
         let latency = way.checked_sub(control).ok_or(Dropped::Negative)?;
         keep(&mut link.samples, latency, LINK_SAMPLES);
@@ -147,7 +152,7 @@ impl Latencies {
     /// Take the figure of a port. Its samples are used up.
     pub(crate) fn take(&mut self, now: Instant, port: PortRef) -> Option<Figure> {
         let link = self.links.get_mut(&port)?;
-        let latency = median(&link.samples)?;
+        let latency = median(link.samples.make_contiguous())?;
         let samples = link.samples.len() as u32;
         link.samples.clear();
         link.published = Some(now);

@@ -56,44 +56,69 @@ pub(crate) struct Silent {
     pub(crate) missed: u32,
 }
 
-/// The latest nonces of one sender: a small window, because a link does not reorder much.
+/// The latest nonces of each sender: a small window, because a link does not reorder much.
 #[derive(Debug, Default)]
 pub(crate) struct Nonces {
-    senders: Vec<(Region, Epoch, Vec<u64>)>,
+    senders: Vec<Sender>,
+}
+
+/// One process of a speaker, and what came of it. It stands where it is looked at: this is done for every packet.
+#[derive(Debug)]
+struct Sender {
+    region: Region,
+    epoch: Epoch,
+    /// The first `len` of them, growing.
+    seen: [u64; NONCES],
+    len: usize,
 }
 
 impl Nonces {
     /// Whether this one is new; it is remembered then.
     pub(crate) fn take(&mut self, region: &Region, epoch: Epoch, nonce: u64) -> bool {
-        let at = match self.senders.iter().position(|s| s.0 == *region) {
+        let at = match self.senders.iter().position(|s| s.region == *region) {
             Some(at) => at,
             None => {
                 if self.senders.len() == SENDERS_MAX {
                     self.senders.remove(0);
                 }
-                self.senders.push((region.clone(), epoch, Vec::new()));
+                self.senders.push(Sender {
+                    region: region.clone(),
+                    epoch,
+                    seen: [0; NONCES],
+                    len: 0,
+                });
                 self.senders.len() - 1
             }
         };
-        let (_, known, seen) = &mut self.senders[at];
-        if epoch < *known {
+        self.senders[at].take(epoch, nonce)
+    }
+}
+
+impl Sender {
+    fn take(&mut self, epoch: Epoch, nonce: u64) -> bool {
+        if epoch < self.epoch {
             return false;
         }
-        if epoch > *known {
-            *known = epoch;
-            seen.clear();
+        if epoch > self.epoch {
+            self.epoch = epoch;
+            self.len = 0;
         }
-        match seen.binary_search(&nonce) {
-            Ok(_) => false,
-            Err(0) if seen.len() == NONCES => false,
-            Err(place) => {
-                seen.insert(place, nonce);
-                if seen.len() > NONCES {
-                    seen.remove(0);
-                }
-                true
-            }
+        let Err(place) = self.seen[..self.len].binary_search(&nonce) else {
+            return false;
+        };
+        if self.len < NONCES {
+            self.seen.copy_within(place..self.len, place + 1);
+            self.seen[place] = nonce;
+            self.len += 1;
+            return true;
         }
+        // The smallest makes room; what is smaller than all of them may have been there.
+        let Some(last) = place.checked_sub(1) else {
+            return false;
+        };
+        self.seen.copy_within(1..place, 0);
+        self.seen[last] = nonce;
+        true
     }
 }
 
@@ -133,32 +158,42 @@ impl Links {
             return Heard::Stale;
         }
         let way = Way { to, from: probe.from };
-        if !self.ways.contains_key(&way) {
-            let at_port = self.of_port(to).count();
-            if self.ways.len() >= DIRECTIONS_MAX || at_port >= DIRECTIONS_PER_PORT_MAX {
-                return Heard::Full;
-            }
-        }
-        let mut new = false;
-        let direction = self.ways.entry(way).or_insert_with(|| {
-            new = true;
-            Direction {
-                last: now,
-                told_silent: 0,
-                nonces: Nonces::default(),
-            }
-        });
+        let Some(direction) = self.ways.get_mut(&way) else {
+            return self.begin(now, way, probe);
+        };
         if !direction.nonces.take(&probe.region, probe.epoch, probe.nonce) {
             return Heard::Replayed;
         }
         direction.last = now;
-        let news = new || direction.told_silent > 0;
+        if direction.told_silent == 0 {
+            // Its timer stays where it is, which is too early: moving it for every packet costs more than looking once
+            // more when it is due.
+            return Heard::Known;
+        }
         direction.told_silent = 0;
         self.timers.set(way, Some(now + silence(self.interval, 1)));
-        if news { Heard::News } else { Heard::Known }
+        Heard::News
     }
 
-    /// When the next direction becomes silent.
+    /// The first packet of a direction.
+    fn begin(&mut self, now: Instant, way: Way, probe: &Probe) -> Heard {
+        let at_port = self.of_port(way.to).count();
+        if self.ways.len() >= DIRECTIONS_MAX || at_port >= DIRECTIONS_PER_PORT_MAX {
+            return Heard::Full;
+        }
+        let mut nonces = Nonces::default();
+        nonces.take(&probe.region, probe.epoch, probe.nonce);
+        let direction = Direction {
+            last: now,
+            told_silent: 0,
+            nonces,
+        };
+        self.ways.insert(way, direction);
+        self.timers.set(way, Some(now + silence(self.interval, 1)));
+        Heard::News
+    }
+
+    /// When to look for a direction that is silent: none is before.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.timers.next()
     }
@@ -172,6 +207,11 @@ impl Links {
             let silent = now.saturating_duration_since(direction.last);
             if silent > SILENT_KEPT {
                 self.ways.remove(&way);
+                continue;
+            }
+            let due = direction.last + silence(self.interval, direction.told_silent + 1);
+            if now < due {
+                self.timers.set(way, Some(due));
                 continue;
             }
             direction.told_silent += 1;

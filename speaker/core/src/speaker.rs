@@ -30,7 +30,7 @@ use crate::links::Links;
 use crate::offsets::Offsets;
 use crate::publish::{Owed, Publisher};
 use crate::role::RoleKeeper;
-use crate::shed::REST;
+use crate::shed::{REST, Tally};
 use crate::sources::{Sources, Telling};
 use crate::timers::Timers;
 
@@ -111,6 +111,14 @@ fn earliest(times: impl IntoIterator<Item = (Option<Instant>, &'static str)>) ->
         .into_iter()
         .filter_map(|(at, why)| at.map(|at| (at, why)))
         .min_by_key(|(at, _)| *at)
+}
+
+/// What a connection wrote, and its deadline.
+fn hand_over(conn: ConnId, connection: &mut Connection, outputs: &mut VecDeque<Output>, timers: &mut Timers<ConnId>) {
+    if let Some(bytes) = connection.wire.take() {
+        outputs.push_back(Output::Write { conn, bytes });
+    }
+    timers.set(conn, connection.deadline());
 }
 
 impl Speaker {
@@ -306,13 +314,9 @@ impl Speaker {
 
     /// Hand what a connection wrote to the driver, and put its deadline down.
     fn flush(&mut self, conn: ConnId) {
-        let Some(connection) = self.connections.get_mut(&conn) else {
-            return;
-        };
-        if let Some(bytes) = connection.wire.take() {
-            self.outputs.push_back(Output::Write { conn, bytes });
+        if let Some(connection) = self.connections.get_mut(&conn) {
+            hand_over(conn, connection, &mut self.outputs, &mut self.connection_timers);
         }
-        self.connection_timers.set(conn, connection.deadline());
     }
 
     /// The answers to these records are safe.
@@ -331,38 +335,38 @@ impl Speaker {
             None => return,
         }
         while let Some(connection) = self.connections.get_mut(&conn) {
-            let Some(event) = connection.next_event(now) else {
-                break;
-            };
-            match event {
-                Ok(None) => {}
-                Ok(Some(event)) => self.connection_event(now, conn, event),
-                Err(reason) => self.close(now, conn, reason, true),
+            match connection.next_event(now) {
+                Some(Ok(None)) => {}
+                Some(Ok(Some(event))) => self.connection_event(now, conn, event),
+                Some(Err(reason)) => self.close(now, conn, reason, true),
+                // Once for all frames of a read: many small answers are one write, and many packets one count.
+                None => {
+                    hand_over(conn, connection, &mut self.outputs, &mut self.connection_timers);
+                    let tally = connection.take_tally();
+                    let ports_dropped = connection.take_ports_dropped();
+                    return self.read_through(now, tally, ports_dropped);
+                }
             }
         }
-        // Once for all frames of a read: many small answers are one write.
-        self.flush(conn);
-        if let Some(connection) = self.connections.get_mut(&conn) {
-            let tally = connection.take_tally();
-            if tally.is_flood() {
-                self.outputs.push_back(Output::Rest { until: now + REST });
-            }
-            let dropped = std::mem::take(&mut connection.ports_dropped);
-            if connection.is_ready() && dropped > 0 {
-                let counter = Counter::PortsFull;
-                self.outputs.push_back(Output::Count { counter, by: dropped });
-            } else {
-                connection.ports_dropped = dropped;
-            }
-            self.count_packets(tally);
+    }
+
+    /// What became of a read is told.
+    fn read_through(&mut self, now: Instant, tally: Tally, ports_dropped: u64) {
+        if tally.is_flood() {
+            self.outputs.push_back(Output::Rest { until: now + REST });
         }
+        if ports_dropped > 0 {
+            let (counter, by) = (Counter::PortsFull, ports_dropped);
+            self.outputs.push_back(Output::Count { counter, by });
+        }
+        self.count_packets(tally);
     }
 
     /// A message of an announced switch.
     fn message(&mut self, now: Instant, conn: ConnId, switch: SwitchId, message: Message, len: usize) {
         let xid = message.xid;
         let body = match message.body {
-            Body::PacketIn(packet) => return self.packet_in(now, switch, &packet),
+            Body::PacketIn(packet) => return self.packet_in(now, conn, switch, &packet),
             Body::PortStatus(status) => return self.port_status(now, switch, &status),
             body => body,
         };

@@ -1,7 +1,10 @@
 //! The writing side of one connection: transaction ids and the bytes that wait to be handed to the driver.
 
 use bytes::{Bytes, BytesMut};
-use ofproto::{Body, EncodeError, Message};
+use ofproto::{Body, EncodeError, Message, MessageType};
+
+/// Where the type stands in a header (OpenFlow 1.3.5 section 7.1).
+pub(crate) const KIND_AT: usize = 1;
 
 /// Numbers messages and collects their bytes.
 #[derive(Debug, Default)]
@@ -43,6 +46,16 @@ impl Wire {
     /// The message has no form on the wire; nothing was written.
     pub(crate) fn write(&mut self, message: Message) -> Result<(), EncodeError> {
         message.encode(&mut self.out)
+    }
+
+    /// Answer a whole OFPT_ECHO_REQUEST: the reply is the request with another type (OpenFlow 1.3.5 section 7.5.3), so its
+    /// bytes are taken as they are. Switches send them by the thousand.
+    pub(crate) fn echo(&mut self, request: &[u8]) {
+        let kind = self.out.len().saturating_add(KIND_AT);
+        self.out.extend_from_slice(request);
+        if let Some(kind) = self.out.get_mut(kind) {
+            *kind = MessageType::ECHO_REPLY.0;
+        }
     }
 
     /// What was written since the last call.

@@ -8,7 +8,7 @@ use skerry_bus::{PortNo, PortRef, SwitchId};
 
 use super::Speaker;
 use crate::fact::{Counter, Fact};
-use crate::io::Output;
+use crate::io::{ConnId, Output};
 use crate::latency::Dropped;
 use crate::links::{Heard, Way, is_fresh};
 use crate::measure::Histogram;
@@ -112,15 +112,15 @@ impl Speaker {
     }
 
     /// A packet came from a switch.
-    pub(super) fn packet_in(&mut self, now: Instant, switch: SwitchId, packet: &PacketIn) {
-        let counter = match self.probe_in(now, switch, packet) {
+    pub(super) fn packet_in(&mut self, now: Instant, conn: ConnId, switch: SwitchId, packet: &PacketIn) {
+        let counter = match self.probe_in(now, conn, switch, packet) {
             Ok(()) => Counter::ProbesReceived,
             Err(dropped) => dropped,
         };
         self.count(counter);
     }
 
-    fn probe_in(&mut self, now: Instant, switch: SwitchId, packet: &PacketIn) -> Result<(), Counter> {
+    fn probe_in(&mut self, now: Instant, conn: ConnId, switch: SwitchId, packet: &PacketIn) -> Result<(), Counter> {
         let read = packet::parse(&packet.data).map_err(|_| Counter::PacketOther)?;
         if !packet::verify(&read, &self.config.network_key) {
             return Err(Counter::PacketForged);
@@ -138,7 +138,7 @@ impl Speaker {
         };
         let own = probe.epoch == self.config.epoch && probe.region == self.config.region;
         match (probe.kind, read.turned) {
-            (Kind::Link, false) if probe.from.switch != switch => self.link_in(now, now_ms, to, probe),
+            (Kind::Link, false) if probe.from.switch != switch => self.link_in(now, now_ms, conn, to, probe),
             // Own packets, back at the port they left by.
             (Kind::Link, true) if own && probe.from == to => {
                 if !is_fresh(now_ms, probe.sent_ms) {
@@ -161,11 +161,10 @@ impl Speaker {
         }
     }
 
-    fn link_in(&mut self, now: Instant, now_ms: u64, to: PortRef, probe: &Probe) -> Result<(), Counter> {
+    fn link_in(&mut self, now: Instant, now_ms: u64, conn: ConnId, to: PortRef, probe: &Probe) -> Result<(), Counter> {
         let port_is_up = self
-            .switches
-            .get(&to.switch)
-            .and_then(|entry| self.connections.get(&entry.conn))
+            .connections
+            .get(&conn)
             .and_then(|connection| connection.ports.get(&to.port))
             .is_some_and(|port| port.up);
         if !port_is_up {

@@ -57,12 +57,7 @@ impl Speaker {
         match event {
             Event::Identified(switch) => self.identified(now, conn, switch),
             Event::Settled => self.announce(now, conn),
-            Event::Message(message, len) => {
-                let announced = self.connections.get(&conn).and_then(|c| c.switch);
-                if let Some(switch) = announced {
-                    self.message(now, conn, switch, message, len);
-                }
-            }
+            Event::Message(switch, message, len) => self.message(now, conn, switch, message, len),
             Event::Early => self.count(Counter::Early),
             Event::Unasked => self.count(Counter::Unexpected),
             Event::Echoed(xid, took) => {
