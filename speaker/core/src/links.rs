@@ -386,6 +386,20 @@ mod tests {
     }
 
     #[test]
+    fn a_direction_that_is_heard_is_not_silent_when_its_first_timer_ends() {
+        let t0 = Instant::now();
+        let mut links = Links::new(SECOND);
+        links.heard(t0, 10_000, port(2, 1), &probe(1, 10_000));
+        let last = t0 + 2 * SECOND;
+        assert_eq!(links.heard(last, 12_000, port(2, 1), &probe(2, 12_000)), Heard::Known);
+        assert_eq!(links.pop_silent(t0 + Duration::from_millis(3_250)), None);
+        let due = last + Duration::from_millis(3_250);
+        assert_eq!(links.next(), Some(due));
+        assert_eq!(links.pop_silent(due - Duration::from_millis(1)), None);
+        assert_eq!(links.pop_silent(due).map(|s| s.silent), Some(due - last));
+    }
+
+    #[test]
     fn a_port_that_left_is_forgotten_without_a_silence() {
         let t0 = Instant::now();
         let mut links = Links::new(SECOND);
