@@ -3,6 +3,8 @@
 //! A chunk is itself a JSON message of kind `chunk`. All chunks of a message have its key, so they arrive in order
 //! in one partition. A gap, a new beginning or too large a sum drops what was gathered, with a count.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 /// Largest payload that is sent whole, in bytes.
@@ -14,18 +16,29 @@ pub const JOINED_MAX: usize = 64 * 1024 * 1024;
 /// Messages that may be incomplete at a time for one reader; the oldest is dropped beyond that.
 pub const OPEN_MAX: usize = 64;
 
-/// A numbered part of a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Chunk {
+/// A numbered part of a message, as it is written.
+#[derive(Debug, Clone, Serialize)]
+struct ChunkRef<'p> {
     kind: ChunkKind,
     /// Names the whole message.
-    pub chunk_of: String,
+    chunk_of: &'p str,
     /// From 0.
-    pub index: u32,
+    index: u32,
     /// How many there are: `index + 1 == of` is the end.
-    pub of: u32,
+    of: u32,
     /// The part, as text.
-    pub part: String,
+    part: &'p str,
+}
+
+/// The same, as it is read.
+#[derive(Debug, Deserialize)]
+struct Chunk {
+    #[serde(rename = "kind")]
+    _kind: ChunkKind,
+    chunk_of: String,
+    index: u32,
+    of: u32,
+    part: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,42 +47,75 @@ enum ChunkKind {
     Chunk,
 }
 
-/// Split a payload into what is to be sent: itself if it is small enough.
-pub fn split(name: &str, payload: Vec<u8>) -> Vec<Vec<u8>> {
-    if payload.len() <= WHOLE_MAX {
-        return vec![payload];
-    }
-    let text = match String::from_utf8(payload) {
-        Ok(text) => text,
-        // Payloads are JSON, which is UTF-8; what is not could not be read by anybody.
-        Err(error) => return vec![error.into_bytes()],
-    };
-    let mut parts = Vec::new();
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let mut end = rest.len().min(PART_MAX);
-        while !rest.is_char_boundary(end) {
-            end -= 1;
-        }
-        let (part, tail) = rest.split_at(end);
-        parts.push(part);
-        rest = tail;
-    }
-    let of = parts.len() as u32;
-    parts
-        .into_iter()
-        .enumerate()
-        .map(|(index, part)| {
-            crate::encode(&Chunk {
-                kind: ChunkKind::Chunk,
-                chunk_of: name.to_owned(),
-                index: index as u32,
-                of,
-                part: part.to_owned(),
-            })
-        })
-        .collect()
+/// What is to be sent for a payload, in order. A part is made when it is taken, so that it can be on its way while the next one
+/// is made.
+#[derive(Debug)]
+pub struct Parts<'p> {
+    name: &'p str,
+    payload: Cow<'p, [u8]>,
+    /// Where each part ends; none: it is small enough and goes as it is.
+    ends: Vec<usize>,
+    next: usize,
 }
+
+/// Split a payload into what is to be sent: itself if it is small enough.
+pub fn split<'p>(name: &'p str, payload: impl Into<Cow<'p, [u8]>>) -> Parts<'p> {
+    let payload = payload.into();
+    let mut ends = Vec::new();
+    // Payloads are JSON, which is UTF-8; what is not could not be read by anybody, and goes as it is.
+    if payload.len() > WHOLE_MAX
+        && let Ok(text) = std::str::from_utf8(&payload)
+    {
+        let mut begin = 0;
+        while begin < text.len() {
+            let mut end = text.len().min(begin + PART_MAX);
+            while !text.is_char_boundary(end) {
+                end -= 1;
+            }
+            ends.push(end);
+            begin = end;
+        }
+    }
+    Parts {
+        name,
+        payload,
+        ends,
+        next: 0,
+    }
+}
+
+impl<'p> Iterator for Parts<'p> {
+    type Item = Cow<'p, [u8]>;
+
+    fn next(&mut self) -> Option<Cow<'p, [u8]>> {
+        let index = self.next;
+        let begin = match index.checked_sub(1) {
+            Some(before) => *self.ends.get(before)?,
+            None if self.ends.is_empty() => {
+                self.next = usize::MAX;
+                return Some(std::mem::take(&mut self.payload));
+            }
+            None => 0,
+        };
+        let end = *self.ends.get(index)?;
+        self.next += 1;
+        let part = std::str::from_utf8(self.payload.get(begin..end)?).ok()?;
+        Some(Cow::Owned(crate::encode(&ChunkRef {
+            kind: ChunkKind::Chunk,
+            chunk_of: self.name,
+            index: index as u32,
+            of: self.ends.len() as u32,
+            part,
+        })))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.ends.len().max(1).saturating_sub(self.next);
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Parts<'_> {}
 
 /// Puts chunks together again. One per partition that is read.
 #[derive(Debug, Default)]
@@ -133,7 +179,8 @@ mod tests {
     #[test]
     fn a_large_message_survives_the_way_and_a_lost_chunk_drops_it_whole() {
         let payload = format!("{{\"x\":\"{}\"}}", "äb\"\\".repeat(200_000)).into_bytes();
-        let parts = split("m1", payload.clone());
+        let parts: Vec<Cow<'_, [u8]>> = split("m1", payload.as_slice()).collect();
+        assert_eq!(parts.len(), split("m1", payload.as_slice()).len());
         assert!(
             parts.len() > 2 && parts.iter().all(|p| p.len() <= WHOLE_MAX),
             "{} parts",
@@ -141,7 +188,7 @@ mod tests {
         );
         let mut assembler = Assembler::new();
         let got: Vec<_> = parts.iter().filter_map(|p| assembler.push(p)).collect();
-        assert_eq!(got, vec![payload]);
+        assert_eq!(got, vec![payload.clone()]);
 
         let got: Vec<_> = parts.iter().skip(1).filter_map(|p| assembler.push(p)).collect();
         assert!(got.is_empty());
@@ -157,7 +204,13 @@ mod tests {
 
     #[test]
     fn a_small_message_is_sent_as_it_is() {
-        assert_eq!(split("m", b"{}".to_vec()), vec![b"{}".to_vec()]);
+        for whole in [&b"{}"[..], b""] {
+            let parts = split("m", whole);
+            assert_eq!(
+                (parts.len(), parts.collect::<Vec<_>>()),
+                (1, vec![Cow::Borrowed(whole)])
+            );
+        }
         assert_eq!(Assembler::new().push(b"{}"), Some(b"{}".to_vec()));
     }
 }

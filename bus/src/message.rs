@@ -21,7 +21,12 @@ pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
 
 /// Read a payload.
 pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> Decoded<T> {
-    match serde_json::from_slice::<T>(payload) {
+    // Looked at once as a whole, not text by text; what is no text has its place told by the reader of bytes.
+    let read = match std::str::from_utf8(payload) {
+        Ok(text) => serde_json::from_str::<T>(text),
+        Err(_) => serde_json::from_slice::<T>(payload),
+    };
+    match read {
         Ok(message) => Decoded::Message(message),
         Err(error) => {
             // serde names an unknown variant only in its text; the kind itself is read again, which happens

@@ -155,12 +155,12 @@ impl World {
         let objects = wanted.clone();
         let command = self.desired(DesiredChange::Snapshot { objects })?;
         let (written_down, payload) = timed(|| encode(&command));
-        let whole = payload.clone();
-        let (split_up, parts) = timed(|| split("bench", whole));
+        let (split_up, parts) = timed(|| split("bench", payload.as_slice()).collect::<Vec<_>>());
         let (together, joined) = timed(|| {
             let mut assembler = Assembler::new();
             parts.iter().find_map(|part| assembler.push(part))
         });
+        drop(parts);
         ensure!(joined.as_ref() == Some(&payload), "chunks were lost");
         let (read, decoded) = timed(|| decode::<Command>(&payload));
         ensure!(decoded == Decoded::Message(command), "another command was read");

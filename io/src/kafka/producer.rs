@@ -187,30 +187,29 @@ impl Producer {
             }
         };
         let topic = topic.to_string();
-        let parts = if payload.len() <= chunk::WHOLE_MAX {
-            vec![payload]
-        } else {
+        let name = if payload.len() > chunk::WHOLE_MAX {
             let number = self.shared.split.fetch_add(1, Ordering::Relaxed);
-            chunk::split(
-                &format!("{}-{}-{number}", self.shared.client_id, std::process::id()),
-                payload,
-            )
+            format!("{}-{}-{number}", self.shared.client_id, std::process::id())
+        } else {
+            String::new()
         };
-        if self.shared.in_flight.load(Ordering::Relaxed) + parts.len() > IN_FLIGHT_MAX {
+        // Each is on its way while the next one is made.
+        let parts = chunk::split(&name, payload);
+        let count = parts.len();
+        if self.shared.in_flight.load(Ordering::Relaxed) + count > IN_FLIGHT_MAX {
             return Err(SendError::Full);
         }
-        let told = (parts.len() > 1).then(|| Arc::new(AtomicBool::new(false)));
-        let last = parts.len() - 1;
-        for (index, part) in parts.iter().enumerate() {
+        let told = (count > 1).then(|| Arc::new(AtomicBool::new(false)));
+        for (index, part) in parts.enumerate() {
             let fate = Box::new(Fate {
                 token,
                 told: told.clone(),
-                last: index == last,
+                last: index + 1 == count,
             });
             let record = BaseRecord::with_opaque_to(&topic, fate)
                 .partition(partition)
                 .key(key)
-                .payload(part.as_slice());
+                .payload(part.as_ref());
             self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
             if let Err((error, _)) = client.send(record) {
                 self.shared.in_flight.fetch_sub(1, Ordering::Relaxed);

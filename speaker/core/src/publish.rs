@@ -159,7 +159,6 @@ impl Publisher {
         });
         let name = format!("{}.{}.{partition}.{position}", self.region, self.epoch);
         chunk::split(&name, payload)
-            .into_iter()
             .map(|payload| {
                 let token = self.next_token;
                 self.next_token += 1;
@@ -167,7 +166,7 @@ impl Publisher {
                     topic: Topic::RegionEvents(self.region.clone()),
                     partition,
                     key: key.to_owned(),
-                    payload,
+                    payload: payload.into_owned(),
                     token: Some(token),
                 });
                 token

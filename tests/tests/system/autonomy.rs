@@ -410,7 +410,7 @@ impl World {
                 let key = SwitchId(DPID).to_string();
                 let sent = connected
                     .producer
-                    .send(&World::commands(), partition, &key, part.clone(), None);
+                    .send(&World::commands(), partition, &key, part.to_vec(), None);
                 sent.map_err(|e| e.to_string())
             })?;
         }
