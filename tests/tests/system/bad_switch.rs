@@ -16,7 +16,7 @@ use skerry_tests::ovs::{Controllers, Ovs};
 use skerry_tests::wait::{self, DEADLINE};
 
 use crate::Need::Ovs as OpenVSwitch;
-use crate::world::{REGION, Stranger, World, switch_id};
+use crate::world::{REGION, Stranger, World, session, switch_id};
 use crate::{PREFIX, Test};
 
 pub const TESTS: &[Test] = &[
@@ -114,21 +114,11 @@ impl Between {
     }
 }
 
-/// What must stay of a switch that nothing happened to.
-fn session(world: &World, switch: u64) -> Result<(Value, Value)> {
-    let view: Value = world.rest.get(&format!("/v2/switches/{}", switch_id(switch)))?;
-    let told: Vec<Value> = world.rest.get("/v2/events/kept?since=0")?;
-    // Whoever else claims its id and is refused is no news of this one.
-    let about = |e: &&Value| e["event"]["switch"] == switch_id(switch) && e["event"]["kind"] != "switch_refused";
-    let told = told.iter().filter(about).map(|e| e["event"]["kind"].clone()).collect();
-    Ok((json!([view["state"], view["active_region"], view["term"]]), told))
-}
-
 fn malformed() -> Result<()> {
     let world = World::new(2)?;
     let reads = vec![Topic::RegionEvents(REGION.parse()?)];
     let stranger = Stranger::start(&world.daemons, vec![Topic::Commands], reads)?;
-    let untouched = session(&world, 1)?;
+    let untouched = session(&world.rest, 1)?;
     let rules = world.dump()?;
 
     // Before it is known who it is: bytes that are no frame, a hello that lies about its elements, a request in between.
@@ -186,9 +176,9 @@ fn malformed() -> Result<()> {
     world.settled()?;
     ensure!(world.dump()? == rules, "{:#?}\nwere\n{rules:#?}", world.dump()?);
     ensure!(
-        session(&world, 1)? == untouched,
+        session(&world.rest, 1)? == untouched,
         "{:?}\nwas\n{untouched:?}",
-        session(&world, 1)?
+        session(&world.rest, 1)?
     );
     let counted = world
         .daemons
@@ -199,7 +189,7 @@ fn malformed() -> Result<()> {
 
 fn same_id() -> Result<()> {
     let world = World::new(1)?;
-    let untouched = session(&world, 1)?;
+    let untouched = session(&world.rest, 1)?;
     let living: SwitchView = world.rest.get(&format!("/v2/switches/{}", switch_id(1)))?;
 
     // Another Open vSwitch with a bridge of the same id, and one rule of its own.
@@ -234,9 +224,9 @@ fn same_id() -> Result<()> {
         }
     })?;
     ensure!(
-        session(&world, 1)? == untouched,
+        session(&world.rest, 1)? == untouched,
         "{:?}\nwas\n{untouched:?}",
-        session(&world, 1)?
+        session(&world.rest, 1)?
     );
     ensure!(second.dump_flows("twin")? == before, "{:?}", second.dump_flows("twin")?);
     // The first still obeys.
@@ -249,7 +239,7 @@ fn same_id() -> Result<()> {
 
 fn too_old() -> Result<()> {
     let world = World::new(1)?;
-    let untouched = session(&world, 1)?;
+    let untouched = session(&world.rest, 1)?;
     // On the wire: the error comes in the version that the switch can read.
     let mut stream = connect(world.speaker.address)?;
     let hello = [1, HELLO[1], HELLO[2], HELLO[3], 0, 0, 0, 5];
@@ -295,9 +285,9 @@ fn too_old() -> Result<()> {
     let switches: Vec<SwitchView> = world.rest.get("/v2/switches")?;
     ensure!(switches.len() == 1, "{switches:?}");
     ensure!(
-        session(&world, 1)? == untouched,
+        session(&world.rest, 1)? == untouched,
         "{:?}\nwas\n{untouched:?}",
-        session(&world, 1)?
+        session(&world.rest, 1)?
     );
     world.unharmed()
 }

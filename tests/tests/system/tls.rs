@@ -5,10 +5,9 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use skerry_bus::api::SwitchView;
-use skerry_tests::daemons::{ANY_PORT, Daemon, Daemons, log_lines, said};
+use skerry_tests::daemons::{ANY_PORT, Daemon, Daemons, said};
 use skerry_tests::lab::Lab;
 use skerry_tests::ovs::{Controllers, Ovs};
 use skerry_tests::process::Process;
@@ -17,7 +16,7 @@ use skerry_tests::sys::connect_from;
 use skerry_tests::wait::{self, DEADLINE};
 
 use crate::Need::Ovs as OpenVSwitch;
-use crate::world::{EDGES, REGION, endpoint, settled, switch_id, unharmed};
+use crate::world::{EDGES, REGION, endpoint, session, settled, switch_id, unharmed};
 use crate::{PREFIX, Test};
 
 pub const TESTS: &[Test] = &[
@@ -137,15 +136,8 @@ impl World {
         Ok(())
     }
 
-    /// What would change if a session were lost: when and from where it connected.
-    fn session(&self, switch: u64) -> Result<(String, u64)> {
-        let view: SwitchView = self.rest.get(&format!("/v2/switches/{}", switch_id(switch)))?;
-        let presence = view.availability.first().context("no region has it")?;
-        let lines = log_lines(&self.speaker.process);
-        let announced = lines
-            .iter()
-            .filter(|line| line["message"] == "switch announced" && line["dpid"] == switch_id(switch));
-        Ok((presence.ip.clone(), announced.count() as u64))
+    fn session(&self, switch: u64) -> Result<(Value, Value)> {
+        session(&self.rest, switch)
     }
 }
 

@@ -188,6 +188,16 @@ pub fn settled(rest: &Rest, switches: usize, links: usize) -> Result<()> {
     })
 }
 
+/// What must stay of a switch that nothing happened to.
+pub fn session(rest: &Rest, switch: u64) -> Result<(Value, Value)> {
+    let view: Value = rest.get(&format!("/v2/switches/{}", switch_id(switch)))?;
+    let told: Vec<Value> = rest.get("/v2/events/kept?since=0")?;
+    // Whoever else claims its id and is refused is no news of this one.
+    let about = |e: &&Value| e["event"]["switch"] == switch_id(switch) && e["event"]["kind"] != "switch_refused";
+    let told = told.iter().filter(about).map(|e| e["event"]["kind"].clone()).collect();
+    Ok((json!([view["state"], view["active_region"], view["term"]]), told))
+}
+
 /// A program runs, and nothing in it panicked.
 pub fn unharmed(process: &Process) -> Result<()> {
     ensure!(process.is_running(), "{process:?} ended:\n{}", process.last_words());
