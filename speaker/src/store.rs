@@ -52,11 +52,15 @@ const END_MAX: Duration = HANG_MAX;
 pub struct Found {
     /// The epoch of this process: the wall clock's, or the next after the last one if that clock went back.
     pub epoch: Epoch,
-    /// What the machine is to be told.
+    /// What the machine is to be told: what stands there, or that the disk hangs.
     pub restored: Input,
     /// Why an earlier file was set aside, if one was.
     pub set_aside: Option<String>,
 }
+
+/// How long the start waits for the file to be opened, which reads all of it; a card that reads 20 MB a second takes 13 s for
+/// what `limits.state_bytes` allows by default. systemd gives a start 30 s. A disk that takes longer hangs.
+const OPEN_MAX: Duration = Duration::from_secs(20);
 
 /// How a file is opened as a database, or begun.
 pub type Opener = Box<dyn Fn(&Path) -> Result<Database, DatabaseError> + Send>;
@@ -81,6 +85,9 @@ struct Rounds {
     /// In which round the file that has the name was begun. Held while the name is removed.
     file: Mutex<u64>,
 }
+
+/// The round that a process begins with.
+const FIRST_ROUND: u64 = 0;
 
 impl Rounds {
     fn current(&self) -> u64 {
@@ -127,26 +134,27 @@ pub struct Store {
 }
 
 impl Store {
-    /// Open the file in this folder, or begin one. `wall_ms` is the wall clock.
+    /// Open the file in this folder, or begin one. `wall_ms` is the wall clock. A disk that hangs is waited for no longer than
+    /// 20 s.
     ///
     /// # Errors
     /// Why nothing can be kept there.
     pub fn start(folder: &Path, region: &Region, wall_ms: u64) -> anyhow::Result<(Store, Receiver<Input>, Found)> {
         let open = |path: &Path| Database::builder().set_cache_size(CACHE_BYTES).create(path);
-        Store::start_with(Box::new(open), folder, region, wall_ms)
+        Store::start_with(Box::new(open), OPEN_MAX, folder, region, wall_ms)
     }
 
-    /// The same with another way to open a file.
+    /// The same with another way to open a file, and another patience.
     ///
     /// # Errors
     /// Why nothing can be kept there.
     pub fn start_with(
         open: Opener,
+        open_max: Duration,
         folder: &Path,
         region: &Region,
         wall_ms: u64,
     ) -> anyhow::Result<(Store, Receiver<Input>, Found)> {
-        let (disk, found) = Disk::open(&open, folder, region, wall_ms)?;
         let (orders, inbox) = mpsc::sync_channel(QUEUE_MAX);
         let (events, told) = channel(QUEUE_MAX);
         let (alive, ended) = mpsc::channel();
@@ -155,21 +163,39 @@ impl Store {
         let mut desk = Desk {
             path: path.clone(),
             region: region.clone(),
-            epoch: found.epoch,
+            epoch: Epoch(wall_ms),
             open,
-            disk: Some(disk),
+            disk: None,
             rounds: rounds.clone(),
             events: events.clone(),
         };
+        let (opened, first) = mpsc::channel();
+        let in_folder = folder.to_owned();
         std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || {
+                desk.begin(&in_folder, wall_ms, &opened);
                 desk.run(&inbox);
                 // Whoever waits for the end finds the file closed.
                 drop(desk);
                 drop::<mpsc::Sender<()>>(alive);
             })
             .context("a thread for the disk")?;
+        let found = match first.recv_timeout(open_max) {
+            Ok(found) => found?,
+            Err(mpsc::RecvTimeoutError::Disconnected) => bail!("the thread of the disk ended"),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                // Should it be opened after all, switches hold something else by then.
+                rounds.next();
+                let cause = format!("it hangs: not opened in {open_max:?}");
+                let token = OPEN_TOKEN;
+                Found {
+                    epoch: Epoch(wall_ms),
+                    restored: Input::StoreFailed { token, cause },
+                    set_aside: None,
+                }
+            }
+        };
         let orders = Some(orders);
         let store = Store {
             path,
@@ -251,6 +277,21 @@ struct Desk {
 }
 
 impl Desk {
+    /// What stands on disk, for who waits for it.
+    fn begin(&mut self, folder: &Path, wall_ms: u64, found: &mpsc::Sender<anyhow::Result<Found>>) {
+        let opened = Disk::open(&self.open, folder, &self.region, wall_ms);
+        let opened = opened.map(|(disk, found)| {
+            self.epoch = found.epoch;
+            self.disk = Some(disk);
+            found
+        });
+        // If nobody waits any longer, it is void.
+        let _ = found.send(opened);
+        if self.is_void(FIRST_ROUND) {
+            self.give_up();
+        }
+    }
+
     fn run(&mut self, inbox: &mpsc::Receiver<Order>) {
         let mut next = None;
         loop {

@@ -338,6 +338,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn start_hanging(folder: &Path) -> (Store, Receiver<Input>, Arc<Gate>) {
     let gate = Arc::new(Gate::default());
+    let (store, told, _) = start_at(folder, &gate, PATIENCE);
+    (store, told, gate)
+}
+
+fn start_at(folder: &Path, gate: &Arc<Gate>, patience: Duration) -> (Store, Receiver<Input>, Found) {
     let at = gate.clone();
     let open = move |path: &Path| {
         let mut options = OpenOptions::new();
@@ -345,8 +350,7 @@ fn start_hanging(folder: &Path) -> (Store, Receiver<Input>, Arc<Gate>) {
         let (file, gate) = (FileBackend::new(file)?, at.clone());
         Database::builder().create_with_backend(Hanging { file, gate })
     };
-    let (store, told, _) = Store::start_with(Box::new(open), folder, &east(), 1).expect("a store");
-    (store, told, gate)
+    Store::start_with(Box::new(open), patience, folder, &east(), 1).expect("a store")
 }
 
 /// Wait until this holds.
@@ -418,7 +422,10 @@ fn who_orders_never_waits_and_is_told_when_no_more_can_be_ordered() {
     let folder = Folder::new("full");
     let (store, mut told, gate) = start_hanging(&folder.0);
     gate.set_closed(true);
-    let mut token = 0;
+    // From here on the thread takes nothing.
+    store.store(1, vec![put(head(1), "hangs")]);
+    gate.wait_until_somebody_hangs();
+    let mut token = 1;
     let refused = loop {
         token += 1;
         assert!(token < 3 * ORDERS_MAX as u64, "the queue has no end");
@@ -486,4 +493,32 @@ fn the_end_waits_for_what_is_written_and_not_for_a_disk_that_hangs() {
     // It comes back although the gate stays closed.
     drop(store);
     gate.wait_until_somebody_hangs();
+}
+
+#[test]
+fn a_disk_that_hangs_at_the_start_is_done_without_until_it_comes_back() {
+    let folder = Folder::new("start");
+    let (store, mut told, _) = start(&folder.0, 1);
+    write(&store, &mut told, 1, vec![put(head(1), "of before")]);
+    drop(store);
+    let gate = Arc::new(Gate::default());
+    gate.set_closed(true);
+    // Opening a file that was closed writes nothing; saying whose it is does.
+    let (store, mut told, found) = start_at(&folder.0, &gate, Duration::from_millis(1));
+    match found.restored {
+        Input::StoreFailed { token, cause } => {
+            assert_eq!(token, OPEN_TOKEN);
+            assert!(cause.starts_with("it hangs"), "{cause}");
+        }
+        other => panic!("{other:?}"),
+    }
+    gate.wait_until_somebody_hangs();
+    store.open_again();
+    gate.set_closed(false);
+    let first = next(&mut told);
+    assert!(is_restored(&first), "{first:?}");
+    write(&store, &mut told, 2, vec![put(head(2), "of now")]);
+    drop(store);
+    let (_store, _told, found) = start(&folder.0, 2);
+    assert_eq!(entries(&found), [(head(2), Bytes::from("of now"))]);
 }

@@ -201,7 +201,8 @@ pub enum Input {
     /// The broker's clock, learned elsewhere (such as from the time of a command's record).
     Clock(BrokerClock),
     /// The disk works, and this stands on it below [`Key::RESTORED_BELOW`]. Without this input nothing is kept. It comes
-    /// before all other inputs, and again (with nothing) when [`Output::OpenStore`] had success.
+    /// before all other inputs, and again (with nothing) when [`Output::OpenStore`] had success. A disk that is there and
+    /// cannot be used yet is told as [`Input::StoreFailed`] in its place.
     Restored {
         /// Names and values.
         entries: Vec<(Key, Bytes)>,

@@ -7,6 +7,7 @@
 //! It never decides whether something may be applied, and a disk that fails or hangs stops nothing:
 //!
 //! ```text
+//!  Unknown --failed--> GivenUp
 //!  Unknown --restored--> Works --a write failed--> GivenUp --time--> Opening --restored--> Works
 //!                          |                          ^                 |
 //!                          |                          +----- failed ----+
@@ -375,8 +376,9 @@ impl Keeper {
     pub(crate) fn failed(&mut self, now: Instant, token: u64) -> Option<Lost> {
         let is_news = match &mut self.state {
             State::Works(orders) => orders.is_open(token),
-            State::Opening => token == OPEN_TOKEN,
-            State::Unknown | State::GivenUp { .. } => false,
+            // Unknown: it hung when the process started.
+            State::Opening | State::Unknown => token == OPEN_TOKEN,
+            State::GivenUp { .. } => false,
         };
         let retry_at = now + RETRY;
         is_news.then(|| self.give_up(State::GivenUp { retry_at }))

@@ -42,9 +42,9 @@ pub const TESTS: &[Test] = &[
     ),
 ];
 
-const REGION: &str = "east";
+pub const REGION: &str = "east";
 const LISTEN: &str = "127.0.0.1:6653";
-const BRIDGE: &str = "br0";
+pub const BRIDGE: &str = "br0";
 const DPID: u64 = 0x51;
 /// Rules, groups and meters of one apply.
 const RULES: u64 = 5_000;
@@ -313,25 +313,25 @@ impl Look {
 }
 
 /// One real switch with two hosts, a steady stream over it, and a speaker.
-struct World {
+pub struct World {
     left: Host,
     right: Host,
-    ovs: Ovs,
-    daemons: Daemons,
+    pub ovs: Ovs,
+    pub daemons: Daemons,
     more: String,
     generation: u64,
     _lab: Lab,
 }
 
 /// A broker, a speaker that uses it, and the pen of a router that is not there.
-struct Connected {
-    broker: Process,
-    speaker: Daemon,
-    producer: Producer,
+pub struct Connected {
+    pub broker: Process,
+    pub speaker: Daemon,
+    pub producer: Producer,
 }
 
 impl World {
-    fn new(more: &str) -> Result<World> {
+    pub fn new(more: &str) -> Result<World> {
         let lab = Lab::new(PREFIX)?;
         for netns in ["net", "left", "right"] {
             lab.add_netns(netns)?;
@@ -372,7 +372,7 @@ impl World {
         self.ovs.ofctl(&["add-flow", BRIDGE, rule]).map(drop)
     }
 
-    fn start_speaker(&self) -> Result<Daemon> {
+    pub fn start_speaker(&self) -> Result<Daemon> {
         self.daemons.speaker(REGION, LISTEN, &self.more)
     }
 
@@ -418,7 +418,7 @@ impl World {
     }
 
     /// Ask for the next desired state; gives its number.
-    fn apply(&mut self, connected: &Connected) -> Result<u64> {
+    pub fn apply(&mut self, connected: &Connected) -> Result<u64> {
         self.generation += 1;
         let apply = self.generation;
         let (objects, _) = desired(apply);
@@ -433,7 +433,7 @@ impl World {
     }
 
     /// The first state, with a broker and a router that gave the term; and the stream over it.
-    fn settle(&mut self) -> Result<Connected> {
+    pub fn settle(&mut self) -> Result<Connected> {
         let broker = self.daemons.broker()?;
         let speaker = self.start_speaker()?;
         let producer = self.start_producer()?;
@@ -453,7 +453,7 @@ impl World {
     }
 
     /// Waits until the switch shows one of these states, and nothing else; gives which.
-    fn whole(&self, any: &[u64], speaker: &Daemon) -> Result<u64> {
+    pub fn whole(&self, any: &[u64], speaker: &Daemon) -> Result<u64> {
         let wanted: Vec<(u64, BTreeSet<String>)> = any.iter().map(|apply| (*apply, desired(*apply).1)).collect();
         wait::until(&format!("the switch to be as one of {any:?}"), DEADLINE, || {
             let shown = Look::open(&self.ovs)

@@ -15,6 +15,7 @@ mod bench_speaker;
 mod delay;
 mod demo;
 mod flood;
+mod hung_disk;
 mod lab;
 mod load;
 mod ovs;
@@ -46,6 +47,8 @@ enum Need {
     Tap,
     /// tcpdump.
     Capture,
+    /// strace, which lets a disk hang for one thread.
+    Strace,
 }
 
 impl Need {
@@ -65,6 +68,7 @@ impl Need {
             }
             Need::Tap if !skerry_tests::delay::line::possible() => Some("no /dev/net/tun"),
             Need::Capture if !installed("tcpdump") => Some("no program tcpdump (package tcpdump)"),
+            Need::Strace if !installed("strace") => Some("no program strace (package strace)"),
             _ => None,
         }
     }
@@ -108,6 +112,7 @@ fn main() {
         bad_config::TESTS,
         bad_record::TESTS,
         autonomy::TESTS,
+        hung_disk::TESTS,
         restart::TESTS,
         flood::TESTS,
         scenario::TESTS,

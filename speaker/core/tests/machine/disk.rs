@@ -762,6 +762,12 @@ fn a_disk_that_does_not_follow_is_given_up_when_too_many_bytes_wait() {
 
 #[test]
 fn a_switch_whose_state_is_being_read_when_the_disk_hangs_waits_for_a_router() {
+    for late in [Late::Nothing, Late::Done, Late::Failed] {
+        hangs_while_it_is_read(late);
+    }
+}
+
+fn hangs_while_it_is_read(late: Late) {
     let mut world = active_with_disk(MS);
     world.desired(0, "g1", 1, 1, 1, snapshot(rules(2)));
     world.run(20 * MS);
@@ -772,10 +778,8 @@ fn a_switch_whose_state_is_being_read_when_the_disk_hangs_waits_for_a_router() {
     assert!(matches!(world.disk(0).stuck[..], [Stuck::Load(_)]), "it is read");
     world.run(6 * SECOND);
     assert_eq!(world.counted(0, Counter::GivenUpHung), 1);
-    for late in [Late::Done, Late::Failed] {
-        world.wake(0, late);
-        world.run(SECOND);
-    }
+    world.wake(0, late);
+    world.run(SECOND);
     assert_eq!(world.counted(0, Counter::TakenAlone), 0);
     assert_eq!(world.counted(0, Counter::KeptDamaged), 0, "it was not damaged");
     // The router is served as ever.
@@ -834,4 +838,27 @@ fn what_stands_on_many_switches_is_put_on_disk_again_without_more_than_it_follow
     world.run(30 * SECOND);
     let kept = (1..=switches).filter(|switch| world.has_head(0, *switch)).count();
     assert_eq!(kept as u64, switches);
+}
+
+#[test]
+fn a_disk_that_hangs_when_the_process_starts_is_taken_up_when_it_comes_back() {
+    let mut world = active();
+    let disk = Disk {
+        hung: true,
+        ..Disk::default()
+    };
+    world.speakers[0].disk = Some(disk);
+    let cause = "it hangs".to_owned();
+    let token = skerry_speaker_core::store::OPEN_TOKEN;
+    world.input(0, Input::StoreFailed { token, cause });
+    assert_eq!(world.given_up(), ["it hangs"]);
+    world.desired(0, "g1", 1, 1, 1, snapshot(rules(2)));
+    world.run(100 * MS);
+    assert_eq!(world.ended(0, "g1"), (Outcome::Applied, None), "nobody waits for it");
+    world.run(20 * SECOND);
+    assert_eq!(world.disk(0).stuck, [Stuck::Open]);
+    world.wake(0, Late::Nothing);
+    world.run(SECOND);
+    assert_eq!(world.facts(|f| matches!(f, Fact::StoreBack)), 1);
+    assert_eq!(world.generations(0, 1), [1]);
 }
