@@ -465,6 +465,9 @@ mod tests {
         for text in [
             format!(r#"{{{base},"kind":"dump","switch":"0x1","objects":5,"form":{{}},"term":"x"}}"#),
             format!(r#"{{"objects":5,"form":{{}},{base},"switch":"0x1","kind":"dump"}}"#),
+            format!(
+                r#"{{{base},"kind":"desired","switch":"0x1","term":1,"generation":2,"form":"delta","objects":5,"base":1}}"#
+            ),
         ] {
             same(&text);
             assert!(
