@@ -21,6 +21,7 @@ use ofproto::{
 use skerry_bus::switch::SwitchDescription;
 use skerry_bus::{PortNo, PortState, SwitchId};
 
+use crate::beat::Beat;
 use crate::fact::CloseReason;
 use crate::identity::Identity;
 use crate::intake::Intake;
@@ -119,9 +120,10 @@ pub(crate) struct Connection {
     state: State,
     handshake_max: Duration,
     handshake_until: Instant,
-    echo: Duration,
+    echo_interval: Duration,
     echo_missed_max: u32,
-    echo_at: Instant,
+    /// From `Ready` on.
+    echo_beat: Option<Beat>,
     echo_missed: u32,
     echo_xids: (u32, u32),
     /// When the last regular one left, until it is answered.
@@ -183,9 +185,9 @@ impl Connection {
             state: State::Securing,
             handshake_max: config.handshake_max,
             handshake_until: now + config.handshake_max,
-            echo: config.echo,
+            echo_interval: config.echo,
             echo_missed_max: config.echo_missed_max,
-            echo_at: now + config.echo,
+            echo_beat: None,
             echo_missed: 0,
             echo_xids: (0, 0),
             echo_sent: None,
@@ -538,7 +540,7 @@ impl Connection {
 
     fn ready(&mut self, now: Instant) -> Event {
         self.state = State::Ready;
-        self.echo_at = now + self.echo;
+        self.echo_beat = self.switch.map(|switch| Beat::new(self.echo_interval, switch, now));
         self.echo_missed = 0;
         Event::Settled
     }
@@ -576,7 +578,7 @@ impl Connection {
         match self.state {
             // Waiting for the composed machine has a deadline there.
             State::Identified => None,
-            State::Ready => Some(self.echo_at),
+            State::Ready => self.echo_beat.map(|beat| beat.at()),
             State::Securing
             | State::Hello
             | State::Features { .. }
@@ -597,7 +599,9 @@ impl Connection {
                     return Err(CloseReason::EchoUnanswered(self.echo_missed));
                 }
                 self.echo_missed += 1;
-                self.echo_at = now + self.echo;
+                if let Some(beat) = &mut self.echo_beat {
+                    beat.done(now);
+                }
                 self.echo_xids.0 = self.wire.send_short(Body::EchoRequest(Bytes::new()));
                 self.echo_sent = Some(now);
                 return Ok(());

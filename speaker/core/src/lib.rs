@@ -22,6 +22,7 @@
 
 mod apply;
 mod autonomy;
+mod beat;
 pub mod bucket;
 pub mod bundle;
 mod bundling;
