@@ -15,6 +15,7 @@ use skerry_router_core::presence::{self, Failback, RegionConfig};
 use skerry_router_core::sync;
 
 use crate::machine;
+use crate::store::Location;
 
 /// The configuration of a router.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,10 +47,34 @@ pub struct RouterConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreSettings {
-    /// `sqlite`.
+    /// `sqlite` or `postgres`.
     pub kind: String,
-    /// The file.
+    /// The file, for `sqlite`.
     pub path: PathBuf,
+    /// The database, for `postgres`.
+    pub url: String,
+}
+
+impl StoreSettings {
+    /// Which database that is.
+    pub fn location(&self) -> Location {
+        match self.kind.as_str() {
+            "postgres" => Location::Postgres(self.url.clone()),
+            _ => Location::File(self.path.clone()),
+        }
+    }
+
+    /// For people: without what stands before the host, which may be a password.
+    pub fn shown(&self) -> String {
+        match self.location() {
+            Location::File(path) => path.display().to_string(),
+            Location::Postgres(url) => {
+                let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+                let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+                format!("postgres://{}", host.split('?').next().unwrap_or(host))
+            }
+        }
+    }
 }
 
 /// The REST interface.
@@ -130,6 +155,7 @@ impl Default for StoreSettings {
     fn default() -> Self {
         StoreSettings {
             kind: "sqlite".into(),
+            url: String::new(),
             path: "/var/lib/skerry-router/router.db".into(),
         }
     }
@@ -205,11 +231,24 @@ impl Settings for RouterConfig {
                 say(&format!("regions[{at}]"), format!("{name:?} is there twice"));
             }
         }
-        if self.store.kind != "sqlite" {
-            say("store.kind", format!("{:?} is not known; `sqlite` is", self.store.kind));
-        }
-        if self.store.path.as_os_str().is_empty() {
-            say("store.path", "a file is needed".into());
+        match self.store.kind.as_str() {
+            "sqlite" if self.store.path.as_os_str().is_empty() => say("store.path", "a file is needed".into()),
+            "sqlite" if !self.store.url.is_empty() => {
+                say("store.url", "it is for store.kind = \"postgres\"".into());
+            }
+            "sqlite" => {}
+            "postgres"
+                if !["postgres://", "postgresql://"]
+                    .iter()
+                    .any(|s| self.store.url.starts_with(s)) =>
+            {
+                say(
+                    "store.url",
+                    "a URL such as postgres://user@host/database is needed".into(),
+                );
+            }
+            "postgres" => {}
+            other => say("store.kind", format!("{other:?} is not `sqlite` or `postgres`")),
         }
         if let Err(cause) = check_listen(&self.northbound.listen, self.northbound.allow_unauthenticated) {
             say("northbound.listen", cause);

@@ -28,8 +28,7 @@ use crate::machine::clock::ClockKeeper;
 use crate::machine::{Input, Output, Router};
 use crate::outbox::Outbox;
 use crate::rest::{self, LimitedListener, Northbound, QUESTIONS_MAX, Question};
-use crate::store::sqlite::Sqlite;
-use crate::store::{Store, StoreError, Stored, Write};
+use crate::store::{Database, Instance, StoreError, Write};
 
 /// What the names of the regions' topics of events begin with.
 const EVENTS_OF_REGIONS: &str = "skerry.v1.events.";
@@ -65,21 +64,20 @@ async fn serve(config: RouterConfig) -> anyhow::Result<()> {
         info!(%address, "metrics and health");
     }
 
-    let store = Sqlite::open(&config.store.path)
-        .await
-        .with_context(|| config.store.path.display().to_string())?;
-    let stored = store.load().await?;
-    let owner_epoch = next_owner_epoch(&stored);
-    let write = Write::Put {
-        kind: "meta",
-        id: "owner_epoch".into(),
-        body: owner_epoch.to_string(),
-    };
-    store.write(vec![write]).await?;
-    let machine = Router::new(config.machine(owner_epoch)?, stored, Instant::now())?;
-    info!(owner_epoch, store = %config.store.path.display(), "state restored");
-
     let northbound = listen(&config.northbound).await?;
+    let store = Database::open(&config.store.location(), config.kafka.partitions)
+        .await
+        .with_context(|| config.store.shown())?;
+    let instance = Instance {
+        name: name_of_this_process(),
+        address: northbound.local_addr()?.to_string(),
+    };
+    let taken = store.take(&(0..config.kafka.partitions).collect(), &instance).await?;
+    // All partitions are taken by one start, so all have the same number, but for a store that several wrote to.
+    let owner_epoch = taken.epochs.values().copied().max().unwrap_or(1);
+    let machine = Router::new(config.machine(owner_epoch)?, taken.stored, Instant::now())?;
+    info!(owner_epoch, store = config.store.shown(), "state restored");
+
     let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
     let (feed, _) = broadcast::channel(FEED_MAX);
     let routes = rest::routes(Northbound::new(questions, feed.clone()));
@@ -136,13 +134,10 @@ async fn serve(config: RouterConfig) -> anyhow::Result<()> {
     result
 }
 
-/// The owner epoch grows with every start: a record or command of an earlier start is told apart from ours.
-fn next_owner_epoch(stored: &[Stored]) -> u64 {
-    let last = stored
-        .iter()
-        .find(|s| s.kind == "meta" && s.id == "owner_epoch")
-        .and_then(|s| s.body.parse().ok());
-    last.unwrap_or(0_u64) + 1
+/// For people: host and process.
+fn name_of_this_process() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}:{}", host.trim(), std::process::id())
 }
 
 async fn listen(settings: &NorthboundSettings) -> anyhow::Result<TcpListener> {
@@ -159,7 +154,7 @@ async fn listen(settings: &NorthboundSettings) -> anyhow::Result<TcpListener> {
 }
 
 /// Write what comes, one transaction after the other.
-async fn keep(store: Sqlite, mut to_write: mpsc::Receiver<Vec<Write>>, done: mpsc::Sender<Result<(), StoreError>>) {
+async fn keep(store: Database, mut to_write: mpsc::Receiver<Vec<Write>>, done: mpsc::Sender<Result<(), StoreError>>) {
     while let Some(writes) = to_write.recv().await {
         let started = Instant::now();
         let result = store.write(writes).await;

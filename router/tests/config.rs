@@ -77,6 +77,20 @@ fn every_wrong_field_is_named() {
     ] {
         assert!(paths.iter().any(|p| p == path), "{path} is not among {paths:?}");
     }
+    for (kind, url, wrong) in [
+        ("postgres", "", true),
+        ("postgres", "mysql://db/skerry", true),
+        ("postgres", "postgres://db/skerry", false),
+        ("sqlite", "postgres://db/skerry", true),
+        ("sqlite", "", false),
+    ] {
+        (config.store.kind, config.store.url) = (kind.into(), url.into());
+        let named = config.check().iter().any(|(path, _)| path == "store.url");
+        assert_eq!(named, wrong, "{kind} {url:?}");
+    }
+    config.store.kind = "postgres".into();
+    config.store.url = "postgres://skerry:secret@db:5432/skerry?sslmode=require".into();
+    assert_eq!(config.store.shown(), "postgres://db:5432/skerry");
     config.northbound.allow_unauthenticated = true;
     assert!(!config.check().iter().any(|(path, _)| path == "northbound.listen"));
 }

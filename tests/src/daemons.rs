@@ -31,6 +31,8 @@ pub struct Daemons {
     netns: Option<String>,
     /// Starts so far: each has a log of its own, so that nobody takes an earlier one's words for its own.
     starts: AtomicU32,
+    /// Where routers keep their state.
+    store: String,
 }
 
 /// A speaker or a router that listens.
@@ -54,9 +56,16 @@ impl Daemons {
             lab: lab.clone(),
             netns: netns.map(str::to_owned),
             starts: AtomicU32::new(0),
+            store: format!("path = \"{}\"", lab.folder().join("router.db").display()),
         };
         daemons.write("network-key", &network_key()?)?;
         Ok(daemons)
+    }
+
+    /// The same, but routers keep their state in this PostgreSQL database.
+    pub fn with_store(self, url: &str) -> Daemons {
+        let store = format!("kind = \"postgres\"\nurl = \"{url}\"");
+        Daemons { store, ..self }
     }
 
     /// The file with the broker's address.
@@ -205,9 +214,9 @@ impl Daemons {
     /// It cannot be written.
     pub fn router_config(&self, regions: &[&str], listen: &str, more: &str) -> Result<PathBuf> {
         let text = format!(
-            "regions = {regions:?}\n\n[northbound]\nlisten = \"{listen}\"\n\n[store]\npath = \"{}\"\n\n\
+            "regions = {regions:?}\n\n[northbound]\nlisten = \"{listen}\"\n\n[store]\n{}\n\n\
              [metrics]\nlisten = \"{ANY_PORT}\"\n\n{}\n{more}",
-            self.lab.folder().join("router.db").display(),
+            self.store,
             self.kafka_section()
         );
         self.write("router.toml", &text)

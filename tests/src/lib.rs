@@ -15,6 +15,7 @@ pub mod janitor;
 pub mod lab;
 pub mod ovs;
 pub mod packet;
+pub mod postgres;
 pub mod process;
 pub mod relay;
 pub mod rest;

@@ -516,7 +516,6 @@ impl Bench {
                 kind: kind.clone(),
                 id: id.clone(),
                 revision: 1,
-                owner: "router".into(),
                 body: body.clone(),
             })
             .collect();

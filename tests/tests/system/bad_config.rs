@@ -123,7 +123,7 @@ fn wrong_fields() -> Result<()> {
         (2, "region", "unknown field"),
         (5, "kafka.bootstrap", "a path is expected after file:"),
         (6, "kafka.fetch_wait_max_ms", "invalid type: string \"soon\""),
-        (9, "store.kind", "\"oracle\" is not known"),
+        (9, "store.kind", "\"oracle\" is not `sqlite`"),
         (12, "northbound.listen", "is not loopback"),
         (13, "northbound.port", "unknown field"),
         (16, "presence.failback", "\"maybe\""),

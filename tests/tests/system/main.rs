@@ -24,6 +24,7 @@ mod restart;
 mod ring;
 mod scenario;
 mod sim;
+mod store;
 mod tls;
 mod turn;
 mod wire;
@@ -49,6 +50,8 @@ enum Need {
     Capture,
     /// strace, which lets a disk hang for one thread.
     Strace,
+    /// The server's programs.
+    Postgres,
 }
 
 impl Need {
@@ -68,6 +71,9 @@ impl Need {
             }
             Need::Tap if !skerry_tests::delay::line::possible() => Some("no /dev/net/tun"),
             Need::Capture if !installed("tcpdump") => Some("no program tcpdump (package tcpdump)"),
+            Need::Postgres if skerry_tests::postgres::programs().is_none() => {
+                Some("no PostgreSQL server (package postgresql)")
+            }
             Need::Strace if !installed("strace") => Some("no program strace (package strace)"),
             _ => None,
         }
@@ -118,6 +124,7 @@ fn main() {
         scenario::TESTS,
         bench_speaker::TESTS,
         tls::TESTS,
+        store::TESTS,
         admission::TESTS,
     ];
     let trials = suites.into_iter().flatten().map(|Test(name, needs, run)| {
