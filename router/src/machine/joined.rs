@@ -12,7 +12,7 @@ use skerry_monitor as monitor;
 use skerry_router_core::liveness::Status;
 use skerry_router_core::{links, presence, routing, tables};
 
-use super::{Router, SERVICE, flows};
+use super::{Router, SERVICE, flows, kept};
 use crate::store::Write;
 
 impl Router {
@@ -374,6 +374,11 @@ impl Router {
                 }
                 self.flows
                     .apply_failed(now, switch, generation, &cause, objects.as_ref(), &withdrawn);
+            }
+            T::Kept { switch, put, remove } => {
+                for write in kept::writes(switch, put, &remove) {
+                    self.store(write);
+                }
             }
             T::Edited { correlation_id, result } => {
                 self.routing

@@ -18,6 +18,7 @@ mod event_log;
 mod flows;
 mod io;
 mod joined;
+mod kept;
 mod plans;
 mod records;
 mod refused;

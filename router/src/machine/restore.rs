@@ -14,7 +14,7 @@ use super::answers::Answers;
 use super::event_log::EventLog;
 use super::flows::Flows;
 use super::refused::Refused;
-use super::{Config, Router};
+use super::{Config, Router, kept};
 use crate::store::Stored;
 
 /// Something stored cannot be read. Nothing is guessed: an operator decides what to do with it.
@@ -86,6 +86,7 @@ impl Router {
             config,
         };
         let mut sla: BTreeMap<String, SlaRecord> = BTreeMap::new();
+        let mut kept = kept::Kept::default();
         for object in &stored {
             match object.kind.as_str() {
                 "presence" => {
@@ -116,6 +117,7 @@ impl Router {
                 "sla" => {
                     sla.insert(object.id.clone(), body(object)?);
                 }
+                kept::KIND => kept.take(object).map_err(|cause| error(object, &cause))?,
                 // Read below, in their order, or by the driver.
                 "flow" | "operation" | "meta" => {}
                 other => return Err(error(object, &format!("{other:?} is not a kind this version knows"))),
@@ -124,6 +126,11 @@ impl Router {
         router
             .flows
             .restore(now, &stored, sla, |object, cause| error(object, &cause))?;
+        for (switch, objects) in kept.0 {
+            let owner = tables::COMMANDS.to_owned();
+            let wanted = tables::Input::SetOwner { switch, owner, objects };
+            router.tables.handle_input(now, wanted);
+        }
         for switch in router.served.clone() {
             router.serve(now, switch);
         }

@@ -23,6 +23,8 @@ use super::api::{ApiRequest, ApiResponse};
 use super::*;
 use crate::store::{Stored, Write};
 
+mod kept;
+
 const PARTITIONS: i32 = 4;
 const START_MS: u64 = 1_700_000_000_000;
 const TICK: Duration = Duration::from_millis(10);

@@ -160,6 +160,16 @@ pub enum Output {
         /// Owners whose last changes were taken back because of it, so that they do not block the others.
         withdrawn: Vec<Owner>,
     },
+    /// What [`COMMANDS`] has on a switch changed: store it before the next `Send` leaves. After a restart it comes back by
+    /// [`Input::SetOwner`].
+    Kept {
+        /// The switch.
+        switch: SwitchId,
+        /// Objects that it has now.
+        put: Objects,
+        /// Objects that it has no more.
+        remove: ObjectKeys,
+    },
     /// An edit ended.
     Edited {
         /// The command's.

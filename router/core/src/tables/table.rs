@@ -219,6 +219,7 @@ impl Table {
             w.out.push_back(Output::Edited { correlation_id, result });
             return;
         }
+        self.keep(w, &change);
         self.change(
             COMMANDS.to_owned(),
             change,
@@ -229,6 +230,23 @@ impl Table {
         );
         self.tell_if_held(w);
         self.proceed(w);
+    }
+
+    /// Tell what of an edit, or of taking one back, is to be stored.
+    fn keep(&self, w: &mut World, change: &Undo) {
+        let mine = self.union.owner(COMMANDS);
+        let (put, remove): (Vec<_>, Vec<_>) = change
+            .iter()
+            .filter(|(key, object)| mine.and_then(|m| m.get(key)) != object.as_ref())
+            .partition(|(_, object)| object.is_some());
+        if put.is_empty() && remove.is_empty() {
+            return;
+        }
+        w.out.push_back(Output::Kept {
+            switch: self.switch,
+            put: objects(put.into_iter().filter_map(|(_, object)| object.as_ref())),
+            remove: object_keys(remove.into_iter().map(|(key, _)| key)),
+        });
     }
 
     fn change(&mut self, owner: Owner, change: Undo, edit: Option<Edit>) {
@@ -437,6 +455,9 @@ impl Table {
             while let Some(conflict) = self.union.conflict(owner, &undo) {
                 // Somebody else has it by now; the owner does not get it back.
                 undo.remove(&conflict.key);
+            }
+            if owner == COMMANDS {
+                self.keep(w, &undo);
             }
             let (_, touched) = self.union.apply(owner, undo);
             self.touched(touched);

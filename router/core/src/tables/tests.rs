@@ -133,7 +133,7 @@ impl Rig {
                 }
                 Output::OwnerSet { owner, generation, .. } => format!("{owner} in {generation}"),
                 Output::OwnerRefused { reason, .. } => format!("refused: {reason}"),
-                Output::Generation { .. } => continue,
+                Output::Generation { .. } | Output::Kept { .. } => continue,
                 Output::Applied { generation, .. } => format!("applied {generation}"),
                 Output::ApplyFailed {
                     generation,
