@@ -159,6 +159,10 @@ pub struct Tally {
     pub flood_held: u64,
     /// What was due in a rate and left out, because the machine was too busy.
     pub left_out: u64,
+    /// Writes of controllers after another one was told that it is MASTER.
+    pub late_tried: u64,
+    /// Those of them that the switch did not answer with an error.
+    pub late_accepted: u64,
     /// Cables taken out or put in.
     pub flaps: u64,
     /// Switches that do not behave.
@@ -189,6 +193,8 @@ impl Tally {
             flood_elsewhere: 0,
             flood_held: 0,
             left_out: 0,
+            late_tried: 0,
+            late_accepted: 0,
             flaps: 0,
             habits: BTreeMap::new(),
             packets_dropped: 0,
@@ -264,6 +270,7 @@ impl Tally {
                 "flow_mods": self.packet_ins.flow_mods,
             },
             "floods": { "sent": self.flood_sent, "elsewhere": self.flood_elsewhere, "held_back": self.flood_held },
+            "late_writes": { "tried": self.late_tried, "accepted": self.late_accepted },
             "flaps": self.flaps,
             "left_out": self.left_out,
             "misbehaving": habits,

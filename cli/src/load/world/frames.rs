@@ -115,8 +115,10 @@ impl World {
                 _ => {}
             }
         }
+        self.before(line, header, frame);
         let frame = Bytes::copy_from_slice(frame);
         self.tell(now, switch, switch::Input::Frame(conn, frame));
+        self.after();
         if !self.lines[line].greeted {
             self.lines[line].greeted = self.bodies[switch].switch.is_open(conn);
             if self.lines[line].greeted && self.lines[line].manner == Manner::Silent {
@@ -169,10 +171,13 @@ impl World {
         let at = &mut self.lines[line];
         at.out.extend_from_slice(frame);
         let waits = at.out.len();
-        match Header::peek(frame).map(|header| header.kind) {
-            Some(MessageType::FEATURES_REPLY) if !at.handshaken => self.handshaken(now, line),
-            Some(MessageType::ROLE_REPLY) if at.role_asked && !at.settled => self.settled(now, line),
-            _ => {}
+        if let Some(header) = Header::peek(frame) {
+            match header.kind {
+                MessageType::FEATURES_REPLY if !at.handshaken => self.handshaken(now, line),
+                MessageType::ROLE_REPLY if at.role_asked && !at.settled => self.settled(now, line),
+                _ => {}
+            }
+            self.said(line, header, frame);
         }
         self.written(line);
         if waits > UNWRITTEN_MAX {

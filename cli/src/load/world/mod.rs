@@ -8,6 +8,7 @@ mod asked;
 mod echoes;
 mod frames;
 mod habits;
+mod late;
 mod lines;
 mod switches;
 #[cfg(test)]
@@ -33,6 +34,7 @@ use super::tally::Tally;
 use super::wiring::Wiring;
 use crate::sim::switch::{ConnId, Switch};
 use habits::Noise;
+use late::Late;
 use traffic::Traffic;
 
 /// What happens.
@@ -134,6 +136,8 @@ struct Body {
     switch: Switch,
     /// When it is looked at next; there is a timer for it.
     wake: Option<Instant>,
+    /// The line whose controller was told last that it is MASTER.
+    master: Option<usize>,
 }
 
 /// The machine.
@@ -153,6 +157,8 @@ pub struct World {
     noise: Noise,
     milestones: Milestones,
     tally: Tally,
+    /// A late write that the switch looks at now.
+    late: Option<Late>,
     outputs: VecDeque<Output>,
     /// Lines that the driver is to be told of.
     unwritten: VecDeque<usize>,
@@ -175,6 +181,7 @@ impl World {
         let bodies = manners.iter().enumerate().map(|(index, manner)| Body {
             switch: Switch::lenient(SwitchId(id(index, *manner)), ports()),
             wake: None,
+            master: None,
         });
         let bodies: Vec<Body> = bodies.collect();
         let at = |line: usize| match plan.connect_rate {
@@ -207,6 +214,7 @@ impl World {
             traffic: Traffic::new(&plan),
             noise: Noise::default(),
             tally: Tally::new(now),
+            late: None,
             outputs: VecDeque::new(),
             unwritten: VecDeque::new(),
             plan,

@@ -410,3 +410,42 @@ fn a_switch_that_churns_comes_and_goes_and_a_duplicate_comes_later() {
     run.drain();
     assert_eq!(run.over, Some(true));
 }
+
+#[test]
+fn a_write_after_another_became_master_is_counted_with_what_the_switch_said() {
+    let mut plan = plan(1);
+    plan.controllers.push(SocketAddr::from(([192, 0, 2, 2], 6653)));
+    let mut run = Run::new(plan);
+    run.go(second(), ECHOES);
+    let conns: Vec<ConnId> = run.framers.keys().copied().collect();
+    let [first, second_one] = conns[..] else {
+        panic!("{conns:?}")
+    };
+    let role = |role, generation_id| Body::RoleRequest(RoleMsg { role, generation_id });
+    let late = |run: &mut Run| {
+        run.go(second(), ECHOES);
+        let status = run.status();
+        (
+            status["late_writes"]["tried"].clone(),
+            status["late_writes"]["accepted"].clone(),
+        )
+    };
+    let write = || Body::FlowMod(FlowMod::new(FlowModCommand::ADD, TableId(0)));
+    run.say(first, 1, role(ControllerRole::MASTER, 1));
+    run.say(first, 2, write());
+    assert_eq!(late(&mut run), (0.into(), 0.into()), "it is the MASTER");
+    // The other takes over; the first goes on as if nothing had been.
+    run.say(second_one, 3, role(ControllerRole::MASTER, 2));
+    run.say(first, 4, write());
+    run.say(first, 5, Body::BarrierRequest);
+    run.say(second_one, 6, write());
+    assert_eq!(late(&mut run), (1.into(), 0.into()), "refused");
+    // A role that may write beside a MASTER: the switch takes it, and that is seen.
+    run.say(first, 7, role(ControllerRole::EQUAL, 0));
+    run.say(first, 8, write());
+    assert_eq!(late(&mut run), (2.into(), 1.into()));
+    run.say(first, 9, role(ControllerRole::MASTER, 3));
+    run.say(first, 10, write());
+    run.say(second_one, 11, write());
+    assert_eq!(late(&mut run), (3.into(), 1.into()));
+}
