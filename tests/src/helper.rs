@@ -1,9 +1,9 @@
 //! A program of ours that is a load or a peer: it says lines of JSON, and hears lines.
 
+use crate::lab::Lab;
+use crate::process::Process;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use skerry_tests::lab::Lab;
-use skerry_tests::process::Process;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, Command};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
