@@ -28,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("skerry-speaker-core", &["ofproto", "skerry-bus"]),
     ("skerry-router-core", &["skerry-bus"]),
     ("skerry-monitor", &["skerry-bus"]),
+    ("skerry-switch", &["ofproto", "skerry-bus", "skerry-network"]),
     ("skerry-io", &["skerry-bus"]),
     (
         "skerry-speaker",
@@ -52,6 +53,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "skerry-network",
             "skerry-router-core",
             "skerry-monitor",
+            "skerry-switch",
         ],
     ),
     (
@@ -76,6 +78,7 @@ const PURE: &[&str] = &[
     "skerry-speaker-core",
     "skerry-router-core",
     "skerry-monitor",
+    "skerry-switch",
 ];
 
 /// What the upper rows must not be able to reach, not even through somebody else.
@@ -223,6 +226,7 @@ fn machines_ask_nobody_for_the_time_and_do_no_io() {
         "speaker/core/src",
         "router/core/src",
         "monitor/src",
+        "switch/src",
         "router/src/machine",
     ];
     let mut wrong = Vec::new();
