@@ -244,6 +244,21 @@ impl Switch {
         .collect()
     }
 
+    /// The role of a connection; one that is not known may do nothing, as a slave.
+    pub fn role_of(&self, conn: ConnId) -> ControllerRole {
+        self.roles.of(conn)
+    }
+
+    /// Rules and groups that it holds, as values.
+    pub fn objects(&self) -> &Objects {
+        self.tables.objects()
+    }
+
+    /// Its ports, and whether each is up.
+    pub fn ports(&self) -> impl Iterator<Item = (PortNo, bool)> {
+        self.ports.up()
+    }
+
     /// The generation id it knows; none yet is all ones.
     pub fn generation(&self) -> u64 {
         self.roles.generation()

@@ -55,6 +55,11 @@ impl Ports {
         }
     }
 
+    /// All ports, and whether each is up.
+    pub fn up(&self) -> impl Iterator<Item = (PortNo, bool)> {
+        self.of.iter().map(|(port, entry)| (*port, entry.is_up()))
+    }
+
     /// A packet comes in. False: the port takes none.
     pub fn received(&mut self, port: PortNo, bytes: usize) -> bool {
         let Some(entry) = self.of.get_mut(&port) else {

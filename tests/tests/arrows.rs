@@ -57,6 +57,19 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "skerry-sim",
+        &[
+            "ofproto",
+            "skerry-bus",
+            "skerry-network",
+            "skerry-speaker-core",
+            "skerry-router-core",
+            "skerry-monitor",
+            "skerry-switch",
+            "skerry-router",
+        ],
+    ),
+    (
         "skerry-tests",
         &[
             "ofproto",
@@ -104,8 +117,8 @@ fn root() -> PathBuf {
         .to_owned()
 }
 
-/// Package name to the names it depends on (normal and build dependencies, not those of tests).
-fn tree() -> BTreeMap<String, BTreeSet<String>> {
+/// What cargo says of the workspace, with the features that everybody gets.
+fn metadata() -> Value {
     // Only this platform's packages are on this machine.
     let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let output = Command::new(env!("CARGO"))
@@ -122,7 +135,12 @@ fn tree() -> BTreeMap<String, BTreeSet<String>> {
         .output()
         .expect("cargo starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
+    serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON")
+}
+
+/// Package name to the names it depends on (normal and build dependencies, not those of tests).
+fn tree() -> BTreeMap<String, BTreeSet<String>> {
+    let metadata = metadata();
     let name_of: BTreeMap<&str, &str> = metadata["packages"]
         .as_array()
         .expect("packages")
@@ -187,6 +205,19 @@ fn what_decides_cannot_reach_a_socket_a_task_or_kafka() {
             }
         }
     }
+}
+
+/// What the simulated world has to find is planted by its own tests, and nobody else can.
+#[test]
+fn planted_defects_are_in_no_program() {
+    let metadata = metadata();
+    let nodes = metadata["resolve"]["nodes"].as_array().expect("nodes");
+    let planted = nodes.iter().filter(|node| {
+        let features = node["features"].as_array().expect("features");
+        features.iter().any(|feature| feature == "defects")
+    });
+    let names: Vec<&str> = planted.filter_map(|node| node["id"].as_str()).collect();
+    assert!(names.is_empty(), "built with the feature `defects`: {names:?}");
 }
 
 /// Files below a folder with this ending.

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use skerry_bus::{BrokerClock, Epoch, Region, Seq};
 
+use crate::defect::{self, Defect};
+
 /// Names of unconfigured regions that are remembered, so that each is reported once in a while only. Beyond that the
 /// quietest is forgotten, and may be reported again.
 const UNKNOWN_MAX: usize = 16;
@@ -366,7 +368,8 @@ impl Liveness {
                 return;
             }
             Some(p) => {
-                let missed = p.epoch != read.epoch || read.seq != p.seq.next();
+                let gap = read.seq != p.seq.next() && !defect::is(Defect::GapIgnored);
+                let missed = p.epoch != read.epoch || gap;
                 p.epoch = read.epoch;
                 p.seq = read.seq;
                 p.behind = at_end;

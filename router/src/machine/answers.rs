@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use skerry_bus::{Command, CorrelationId, Reply, ReplyBody};
 
+use crate::defect::{self, Defect};
+
 /// Answers that wait for their acknowledgement, with their payloads. Beyond that an answer is said without being kept: were it
 /// lost, its requester would ask again.
 const KEPT_MAX: usize = 65_536;
@@ -53,7 +55,9 @@ impl Answers {
         of.next = of.next.max(offset + 1);
         if let Some(command) = command {
             let id = command.correlation_id.clone();
-            of.open.insert(offset);
+            if !defect::is(Defect::CommittedEarly) {
+                of.open.insert(offset);
+            }
             if command.body.switch().is_none() {
                 self.region_wide.insert(id.clone());
             }

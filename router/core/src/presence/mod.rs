@@ -22,6 +22,7 @@ use skerry_bus::{
     Term, VirtualEventBody,
 };
 
+use crate::defect::{self, Defect};
 use crate::due::Due;
 use crate::liveness::{self, Ignored, Liveness};
 use switch::{Fact, World};
@@ -294,6 +295,7 @@ impl PresenceMachine {
                 }
                 self.fact(now, state.switch, report(state))
             }
+            B::SnapshotEnd { .. } if defect::is(Defect::SnapshotEndIgnored) => Ok(()),
             B::SnapshotEnd { snapshot, switches } => {
                 let whole = self
                     .snapshots
@@ -356,6 +358,7 @@ impl PresenceMachine {
         let ghosts: Vec<SwitchId> = self
             .switches
             .iter()
+            .filter(|_| !defect::is(Defect::GhostKept))
             .filter(|(id, switch)| {
                 !open.seen.contains(id)
                     && switch.reaches().get(&region).is_some_and(|reach| {

@@ -43,6 +43,7 @@ use skerry_bus::{
 use super::reach::Reach;
 use super::tell::essence;
 use super::{Config, Output};
+use crate::defect::{self, Defect};
 use crate::liveness::{Liveness, Status};
 
 /// First pause after a second failure; doubles.
@@ -453,6 +454,7 @@ impl Switch {
     ) -> impl Iterator<Item = (Instant, &'a Region)> {
         let hold_down = match config.failback {
             super::Failback::Sticky => None,
+            super::Failback::Preferred { .. } if defect::is(Defect::HoldDownMissing) => Some(Duration::ZERO),
             super::Failback::Preferred { hold_down } => Some(hold_down),
         };
         let mine = config.preference(active);
@@ -516,7 +518,10 @@ impl Switch {
     fn claim(&mut self, w: &mut World, region: Region) {
         let before = self.active().cloned();
         let seen = self.reaches.values().filter_map(Reach::term_seen).max();
-        self.term = self.term.max(seen.unwrap_or(Term(0))).next();
+        self.term = self.term.max(seen.unwrap_or(Term(0)));
+        if !defect::is(Defect::TermNotRaised) {
+            self.term = self.term.next();
+        }
         self.standing = Standing::Claiming {
             region: region.clone(),
             tries: 1,

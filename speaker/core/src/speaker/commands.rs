@@ -10,6 +10,7 @@ use skerry_bus::{
 };
 
 use super::Speaker;
+use crate::defect::{self, Defect};
 use crate::fact::{Counter, Fact};
 use crate::io::Output;
 use crate::job::{Job, JobId, Joined};
@@ -148,10 +149,10 @@ impl Speaker {
         let rejected = |cause| Err((Outcome::Rejected, cause));
         if let Some(epoch) = command.owner_epoch {
             let highest = self.owner_epochs.entry(partition).or_insert(epoch);
-            if epoch < *highest {
+            if epoch < *highest && !defect::is(Defect::OwnerEpochIgnored) {
                 return rejected(Cause::OldOwner);
             }
-            *highest = epoch;
+            *highest = epoch.max(*highest);
         }
         if let Some(region) = command.region.filter(|region| *region != self.config.region) {
             let detail = format!("region: the command is for {region}, this is {}", self.config.region);
