@@ -3,7 +3,6 @@
 //! [`machine`] decides; everything else here carries things to it and away from it.
 
 pub mod config;
-pub mod defect;
 pub mod driver;
 pub mod machine;
 pub mod outbox;

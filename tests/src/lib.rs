@@ -9,8 +9,6 @@
 pub mod daemons;
 pub mod delay;
 pub mod demo;
-pub mod faults;
-pub mod helper;
 pub mod host;
 pub mod interrupt;
 pub mod janitor;

@@ -12,6 +12,7 @@ pub mod effort;
 pub mod flood;
 pub mod floor;
 pub mod goals;
+pub mod helper;
 pub mod histogram;
 pub mod packet_ins;
 pub mod plan;

@@ -29,7 +29,6 @@ mod bundling;
 mod clock;
 pub mod connection;
 mod convert;
-pub mod defect;
 mod delta;
 mod discovery;
 mod dump;

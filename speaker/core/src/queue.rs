@@ -8,7 +8,6 @@ use std::time::Instant;
 use bytes::Bytes;
 use skerry_bus::{DesiredChange, Generation, Term, Wanted};
 
-use crate::defect::{self, Defect};
 use crate::job::JobId;
 
 /// Commands that may wait in one lane. A switch this far behind is helped by waiting: the next is refused as `Busy`.
@@ -56,18 +55,12 @@ impl Queue {
 
     /// Whose turn it is.
     pub(crate) fn front(&self) -> Option<&Waiting> {
-        match defect::is(Defect::LaneOrderBroken) {
-            true => self.waiting.back(),
-            false => self.waiting.front(),
-        }
+        self.waiting.front()
     }
 
     /// Take the one whose turn it is.
     pub(crate) fn pop(&mut self) -> Option<Waiting> {
-        match defect::is(Defect::LaneOrderBroken) {
-            true => self.waiting.pop_back(),
-            false => self.waiting.pop_front(),
-        }
+        self.waiting.pop_front()
     }
 
     /// A desired state of this generation was read. Gives the newer one that was read before it under the same term.

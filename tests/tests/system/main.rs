@@ -14,7 +14,6 @@ mod bench;
 mod bench_speaker;
 mod delay;
 mod demo;
-mod faults;
 mod flood;
 mod hung_disk;
 mod lab;
@@ -126,7 +125,6 @@ fn main() {
         bench_speaker::TESTS,
         tls::TESTS,
         store::TESTS,
-        faults::TESTS,
         admission::TESTS,
     ];
     let trials = suites.into_iter().flatten().map(|Test(name, needs, run)| {
