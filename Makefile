@@ -9,10 +9,10 @@
 
 include scripts/exit-codes.mk
 
-# CHECK=1 and SIM=1 belong to the demo, SEED=N and SKIP_OK=1 to the tests, SKIP_PEERS=1 to
-# the measurements, QUICK=1 to that of the speaker.
+# CHECK=1 and SIM=1 belong to the demo, SEED=N and SKIP_OK=1 to the tests, SEEDS=N, FIRST=S and
+# SEED=S to the simulated world, SKIP_PEERS=1 to the measurements, QUICK=1 to that of the speaker.
 DEMO_FLAGS := $(if $(filter 1,$(CHECK)),--check) $(if $(filter 1,$(SIM)),--sim)
-export SEED SKIP_OK SKIP_PEERS QUICK
+export SEED SEEDS FIRST SKIP_OK SKIP_PEERS QUICK
 
 .PHONY: help
 help:
@@ -24,6 +24,7 @@ help:
 	$(RUN)echo 'make demo-clean    remove what a killed demo left behind'
 	$(RUN)echo 'make test          every test, added up in the last line (SEED=N for other cases, SKIP_OK=1 on a laptop)'
 	$(RUN)echo 'make test-long     the same with many more cases and a new seed each time'
+	$(RUN)echo 'make sim SEEDS=N  the simulated world: speakers, router, switches and a log, with faults (FIRST=S; SEED=S: one, with its log)'
 	$(RUN)echo 'make fuzz TARGET=name MINUTES=10  one fuzz target of fuzz/ (nightly Rust; without TARGET: which there are)'
 	$(RUN)echo 'make lint          formatting and clippy, warnings are errors'
 	$(RUN)echo 'make bench-codec   the codec beside openflowj, os-ken and the machine itself: target/bench/codec.json'
@@ -52,6 +53,12 @@ test-long: test-long-run
 	$(FAILS_WITH_1)
 test-long-run:
 	$(RUN_MARKED) scripts/run-tests --long
+
+.PHONY: sim sim-run
+sim: sim-run
+	$(FAILS_WITH_1)
+sim-run:
+	$(RUN_MARKED) scripts/sim
 
 .PHONY: fuzz fuzz-run
 fuzz: fuzz-run

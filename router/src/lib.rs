@@ -3,6 +3,7 @@
 //! [`machine`] decides; everything else here carries things to it and away from it.
 
 pub mod config;
+pub mod defect;
 pub mod driver;
 pub mod machine;
 pub mod outbox;

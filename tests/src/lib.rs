@@ -9,6 +9,8 @@
 pub mod daemons;
 pub mod delay;
 pub mod demo;
+pub mod faults;
+pub mod helper;
 pub mod host;
 pub mod interrupt;
 pub mod janitor;

@@ -28,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("skerry-speaker-core", &["ofproto", "skerry-bus"]),
     ("skerry-router-core", &["skerry-bus"]),
     ("skerry-monitor", &["skerry-bus"]),
+    ("skerry-switch", &["ofproto", "skerry-bus", "skerry-network"]),
     ("skerry-io", &["skerry-bus"]),
     (
         "skerry-speaker",
@@ -52,6 +53,20 @@ const ARROWS: &[(&str, &[&str])] = &[
             "skerry-network",
             "skerry-router-core",
             "skerry-monitor",
+            "skerry-switch",
+        ],
+    ),
+    (
+        "skerry-sim",
+        &[
+            "ofproto",
+            "skerry-bus",
+            "skerry-network",
+            "skerry-speaker-core",
+            "skerry-router-core",
+            "skerry-monitor",
+            "skerry-switch",
+            "skerry-router",
         ],
     ),
     (
@@ -76,6 +91,7 @@ const PURE: &[&str] = &[
     "skerry-speaker-core",
     "skerry-router-core",
     "skerry-monitor",
+    "skerry-switch",
 ];
 
 /// What the upper rows must not be able to reach, not even through somebody else.
@@ -101,8 +117,8 @@ fn root() -> PathBuf {
         .to_owned()
 }
 
-/// Package name to the names it depends on (normal and build dependencies, not those of tests).
-fn tree() -> BTreeMap<String, BTreeSet<String>> {
+/// What cargo says of the workspace, with the features that everybody gets.
+fn metadata() -> Value {
     // Only this platform's packages are on this machine.
     let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let output = Command::new(env!("CARGO"))
@@ -119,7 +135,12 @@ fn tree() -> BTreeMap<String, BTreeSet<String>> {
         .output()
         .expect("cargo starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
+    serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON")
+}
+
+/// Package name to the names it depends on (normal and build dependencies, not those of tests).
+fn tree() -> BTreeMap<String, BTreeSet<String>> {
+    let metadata = metadata();
     let name_of: BTreeMap<&str, &str> = metadata["packages"]
         .as_array()
         .expect("packages")
@@ -186,6 +207,19 @@ fn what_decides_cannot_reach_a_socket_a_task_or_kafka() {
     }
 }
 
+/// What the simulated world has to find is planted by its own tests, and nobody else can.
+#[test]
+fn planted_defects_are_in_no_program() {
+    let metadata = metadata();
+    let nodes = metadata["resolve"]["nodes"].as_array().expect("nodes");
+    let planted = nodes.iter().filter(|node| {
+        let features = node["features"].as_array().expect("features");
+        features.iter().any(|feature| feature == "defects")
+    });
+    let names: Vec<&str> = planted.filter_map(|node| node["id"].as_str()).collect();
+    assert!(names.is_empty(), "built with the feature `defects`: {names:?}");
+}
+
 /// Files below a folder with this ending.
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
@@ -223,6 +257,7 @@ fn machines_ask_nobody_for_the_time_and_do_no_io() {
         "speaker/core/src",
         "router/core/src",
         "monitor/src",
+        "switch/src",
         "router/src/machine",
     ];
     let mut wrong = Vec::new();

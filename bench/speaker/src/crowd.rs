@@ -1,7 +1,6 @@
 //! A thousand switches: how soon they are announced, and what they cost when nothing happens.
 
 use crate::effort::{Effort, pass};
-use crate::helper::Helper;
 use crate::histogram::Histogram;
 use crate::usage;
 use crate::world::{Setup, World};
@@ -10,6 +9,7 @@ use serde_json::{Value, json};
 use skerry_bus::{DesiredChange, PortNo, SwitchId};
 use skerry_network::service::service_objects;
 use skerry_tests::daemons::Daemon;
+use skerry_tests::helper::Helper;
 use std::time::{Duration, Instant};
 
 /// Ports of each switch, all of them links.

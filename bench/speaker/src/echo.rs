@@ -2,12 +2,12 @@
 
 use crate::effort::{Clock, Effort, interleaved};
 use crate::floor::Manner;
-use crate::helper::Helper;
 use crate::series::{Triples, Turn};
 use crate::tls::Certificates;
 use crate::world::{Setup, World};
 use anyhow::{Context, Result};
 use serde_json::Value;
+use skerry_tests::helper::Helper;
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -12,7 +12,6 @@ pub mod effort;
 pub mod flood;
 pub mod floor;
 pub mod goals;
-pub mod helper;
 pub mod histogram;
 pub mod packet_ins;
 pub mod plan;

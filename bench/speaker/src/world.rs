@@ -2,11 +2,11 @@
 
 use crate::broker::{Broker, Kind};
 use crate::cores::Cores;
-use crate::helper::Helper;
 use crate::router::Router;
 use crate::tls::Certificates;
 use anyhow::Result;
 use skerry_tests::daemons::{ANY_PORT, Daemon, Daemons};
+use skerry_tests::helper::Helper;
 use skerry_tests::lab::Lab;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! `skerry sim`: simulated switches, cables and hosts in one process, for trying Skerry without root or Open vSwitch.
 //!
-//! [`switch`] is one switch and [`fabric`] all of them with cables and hosts: pure machines. [`driver`] gives them sockets,
+//! [`switch`] is one switch (a package of its own) and [`fabric`] all of them with cables and hosts: pure machines. [`driver`] gives them sockets,
 //! a clock, and the conversation on standard input and output that docs/sim.md describes.
 
 mod cable;
@@ -11,7 +11,6 @@ mod fabric;
 mod host;
 mod numbers;
 mod request;
-pub mod switch;
 mod topology;
 
 use std::net::SocketAddr;
@@ -19,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::failure::Failure;
+pub use skerry_switch as switch;
 use topology::Topology;
 
 /// Controllers of a switch: more regions than reach one switch anywhere.

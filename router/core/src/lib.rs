@@ -5,7 +5,7 @@
 //! to the other. Order matters there in one place only: what [`presence`] lets pass is news, what it ignores is not,
 //! so links, routing and tables are fed from its outputs and never from the topic itself.
 
-pub mod drain;
+pub mod defect;
 mod due;
 pub mod links;
 pub mod liveness;

@@ -14,7 +14,6 @@
 mod answers;
 pub mod api;
 pub mod clock;
-mod drains;
 mod event_log;
 mod flows;
 mod io;
@@ -34,7 +33,7 @@ use std::time::Instant;
 
 use skerry_bus::api::Features;
 use skerry_bus::service::LinkStatus;
-use skerry_bus::{Availability, BrokerClock, Generation, PortNo, Region, RegionRecord, SwitchId, Term, Topic};
+use skerry_bus::{Availability, BrokerClock, Generation, PortNo, Region, SwitchId, Term, Topic};
 use skerry_monitor as monitor;
 use skerry_router_core::presence::{self, PresenceMachine};
 use skerry_router_core::{links, routing, strangers, sync, tables};
@@ -42,7 +41,6 @@ use skerry_router_core::{links, routing, strangers, sync, tables};
 use answers::Answers;
 use event_log::EventLog;
 use flows::Flows;
-use records::Read;
 use refused::Refused;
 
 pub use flows::Config as FlowsConfig;
@@ -87,8 +85,6 @@ pub struct Router {
     /// Where each switch is active.
     active: BTreeMap<SwitchId, (Option<Region>, Term)>,
     live: BTreeMap<Region, bool>,
-    /// What operators decided about regions.
-    drains: BTreeMap<Region, RegionRecord>,
     command_number: u64,
     outputs: VecDeque<Output>,
 }
@@ -103,36 +99,9 @@ impl Router {
                 offset,
                 record_ms,
                 caught_up,
-                key,
                 payload,
             } => {
-                let read = Read {
-                    topic: &topic,
-                    partition,
-                    offset,
-                    record_ms,
-                    caught_up,
-                    key: &key,
-                    payload: &payload,
-                };
-                self.record(now, read);
-            }
-            Input::Unreadable {
-                topic,
-                partition,
-                offset,
-                cause,
-            } => {
-                let read = Read {
-                    topic: &topic,
-                    partition,
-                    offset,
-                    record_ms: 0,
-                    caught_up: false,
-                    key: &[],
-                    payload: &[],
-                };
-                self.dead_letter(read, cause);
+                self.record(now, topic, partition, offset, record_ms, caught_up, &payload);
             }
             Input::CaughtUp {
                 topic: Topic::RegionEvents(region),
@@ -163,7 +132,6 @@ impl Router {
                     );
                     if up {
                         self.tables.handle_input(now, tables::Input::BusBack);
-                        self.say_regions();
                     }
                 }
                 self.presence.handle_input(now, presence::Input::Bus { up });

@@ -21,6 +21,7 @@ use skerry_bus::{Cause, Fate, ObjectResult, ObjectResults};
 
 use crate::bundle::{self, BUNDLE_MAX, Bundle};
 use crate::convert;
+use crate::defect::{self, Defect};
 use crate::plan::{Plan, Step};
 use crate::role::switch_error;
 use crate::wire::Wire;
@@ -299,6 +300,9 @@ impl Apply {
 
     /// Whether it is over; [`Apply::end`] is to follow.
     pub(crate) fn is_over(&self) -> bool {
+        if defect::is(Defect::BarrierNotAwaited) && self.bundle.is_none() && self.written == self.steps.len() {
+            return self.has_begun();
+        }
         self.bundle.is_none()
             && self.windows.is_empty()
             && (self.trouble.is_some() || (self.heard && self.confirmed == self.steps.len()))

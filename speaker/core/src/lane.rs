@@ -22,6 +22,7 @@ use skerry_bus::{
 use crate::apply::{Apply, End};
 use crate::bundle::{BundleUse, Found};
 use crate::bundling::Bundling;
+use crate::defect::{self, Defect};
 use crate::delta::Delta;
 use crate::dump::{Dump, Progress};
 use crate::job::JobId;
@@ -321,7 +322,11 @@ impl Lane {
                     events.push(self.ended(job, Outcome::Applied, None, 0));
                     return true;
                 }
-                let Some(held) = self.held.as_ref().filter(|h| h.generation == base && base < generation) else {
+                let Some(held) = self
+                    .held
+                    .as_ref()
+                    .filter(|h| (h.generation == base || defect::is(Defect::BaseIgnored)) && base < generation)
+                else {
                     let cause = Cause::Base { held };
                     events.push(self.ended(job, Outcome::Rejected, Some(cause), 0));
                     return true;

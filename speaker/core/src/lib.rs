@@ -29,6 +29,7 @@ mod bundling;
 mod clock;
 pub mod connection;
 mod convert;
+pub mod defect;
 mod delta;
 mod discovery;
 mod dump;

@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use skerry_bus::{DesiredChange, Generation, Term, Wanted};
 
+use crate::defect::{self, Defect};
 use crate::job::JobId;
 
 /// Commands that may wait in one lane. A switch this far behind is helped by waiting: the next is refused as `Busy`.
@@ -55,12 +56,18 @@ impl Queue {
 
     /// Whose turn it is.
     pub(crate) fn front(&self) -> Option<&Waiting> {
-        self.waiting.front()
+        match defect::is(Defect::LaneOrderBroken) {
+            true => self.waiting.back(),
+            false => self.waiting.front(),
+        }
     }
 
     /// Take the one whose turn it is.
     pub(crate) fn pop(&mut self) -> Option<Waiting> {
-        self.waiting.pop_front()
+        match defect::is(Defect::LaneOrderBroken) {
+            true => self.waiting.pop_back(),
+            false => self.waiting.pop_front(),
+        }
     }
 
     /// A desired state of this generation was read. Gives the newer one that was read before it under the same term.

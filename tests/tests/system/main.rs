@@ -14,6 +14,7 @@ mod bench;
 mod bench_speaker;
 mod delay;
 mod demo;
+mod faults;
 mod flood;
 mod hung_disk;
 mod lab;
@@ -125,6 +126,7 @@ fn main() {
         bench_speaker::TESTS,
         tls::TESTS,
         store::TESTS,
+        faults::TESTS,
         admission::TESTS,
     ];
     let trials = suites.into_iter().flatten().map(|Test(name, needs, run)| {

@@ -68,7 +68,6 @@ impl Rig {
             RegionEventBody::Heartbeat {
                 switches: 0,
                 coalesced: 0,
-                speaker: String::new(),
             },
         );
     }

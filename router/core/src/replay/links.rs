@@ -240,7 +240,6 @@ impl LinksReplay {
                 RegionEventBody::Heartbeat {
                     switches: 0,
                     coalesced: 0,
-                    speaker: String::new(),
                 },
             );
         }

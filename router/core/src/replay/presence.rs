@@ -323,9 +323,7 @@ impl PresenceReplay {
                 | Output::NewEpoch { .. }
                 | Output::Passed(_)
                 | Output::Ignored { .. }
-                | Output::UnknownRegion(_)
-                | Output::Twin { .. }
-                | Output::Drained { .. } => {}
+                | Output::UnknownRegion(_) => {}
             }
         }
     }
@@ -438,7 +436,6 @@ impl Speaker {
             Message::Heartbeat => vec![RegionEventBody::Heartbeat {
                 switches: self.switches.len() as u32,
                 coalesced: 0,
-                speaker: String::new(),
             }],
             Message::Connected(switch) => {
                 let connection = self.connection(line, switch);

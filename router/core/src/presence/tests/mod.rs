@@ -1,6 +1,5 @@
 //! Presence in virtual time.
 
-mod drains;
 mod random;
 mod stories;
 mod table;
@@ -97,7 +96,6 @@ impl Rig {
             RegionEventBody::Heartbeat {
                 switches: 0,
                 coalesced: 0,
-                speaker: String::new(),
             },
         );
     }
@@ -163,17 +161,6 @@ impl Rig {
     /// The region confirms the term.
     fn confirm(&mut self, name: &str, connection: u64, term: u64) {
         self.change(name, master(state(connection), term));
-    }
-
-    fn restore(&mut self, record: PresenceRecord) {
-        self.machine.handle_input(self.now(), Input::Restored(Box::new(record)));
-        self.drain();
-    }
-
-    fn drain_region(&mut self, name: &str, drained: bool) {
-        let region = region(name);
-        self.machine.handle_input(self.now(), Input::Drain { region, drained });
-        self.drain();
     }
 
     /// Let time pass, timers at their own times, heartbeats every 250 ms.
@@ -255,9 +242,7 @@ fn short(output: &Output) -> Option<String> {
         | Output::RegionChanged { .. }
         | Output::NewEpoch { .. }
         | Output::Passed(_)
-        | Output::UnknownRegion(_)
-        | Output::Twin { .. }
-        | Output::Drained { .. } => return None,
+        | Output::UnknownRegion(_) => return None,
     })
 }
 

@@ -1,0 +1,359 @@
+use skerry_bus::{Epoch, Generation, Sending, Seq, SwitchDump, SwitchPlan, Wanted};
+
+use super::*;
+
+const S1: SwitchId = SwitchId(1);
+const T0_MS: u64 = 1_000_000;
+
+struct Rig {
+    t0: Instant,
+    routing: Routing,
+}
+
+fn region(name: &str) -> Region {
+    name.parse().expect("a region")
+}
+
+impl Rig {
+    /// East and west live, north does not; switch 1 is active in east.
+    fn new() -> Self {
+        let t0 = Instant::now();
+        let regions = ["east", "west", "north"].map(region).to_vec();
+        let mut rig = Rig {
+            t0,
+            routing: Routing::new(Config::new(regions, 7), t0),
+        };
+        rig.give(Input::Clock(BrokerClock::new(t0, T0_MS)));
+        for name in ["east", "west"] {
+            rig.region(name, true);
+        }
+        rig.active(Some("east"));
+        rig
+    }
+    fn give(&mut self, input: Input) {
+        self.routing.handle_input(self.t0, input);
+    }
+    fn region(&mut self, name: &str, live: bool) {
+        self.give(Input::Region {
+            region: region(name),
+            live,
+        });
+    }
+    fn active(&mut self, name: Option<&str>) {
+        self.give(Input::Active {
+            switch: S1,
+            region: name.map(region),
+            term: Term(1),
+        });
+    }
+    /// A command with a deadline in this many milliseconds.
+    fn ask(&mut self, id: &str, body: CommandBody, deadline: u64) {
+        self.give(Input::Command(Box::new(Command {
+            correlation_id: id.parse().expect("an id"),
+            requester: "me".to_owned(),
+            deadline_ms: T0_MS + deadline,
+            owner_epoch: None,
+            region: None,
+            body,
+        })));
+    }
+    fn event(&mut self, id: &str, name: &str, body: RegionEventBody) {
+        self.give(Input::Event(Box::new(RegionEvent {
+            region: region(name),
+            epoch: Epoch(1),
+            seq: Seq(1),
+            at_ms: 0,
+            correlation_id: Some(id.parse().expect("an id")),
+            body,
+        })));
+    }
+    fn result(&mut self, id: &str, name: &str, outcome: Outcome) {
+        let result = CommandResult {
+            switch: Some(S1),
+            outcome,
+            cause: None,
+            generation: None,
+            messages: 0,
+            objects: None,
+        };
+        self.event(id, name, RegionEventBody::CommandResult { result });
+    }
+    fn dumped(&mut self, id: &str, name: &str) {
+        let body = RegionEventBody::SwitchDump {
+            switch: S1,
+            dump: SwitchDump::default(),
+        };
+        self.event(id, name, body);
+    }
+    fn planned(&mut self, id: &str, name: &str) {
+        let plan = SwitchPlan {
+            stages: Vec::new(),
+            sending: Sending::Stages,
+            steps: 0,
+            generation: None,
+            foreign: Vec::new(),
+        };
+        self.event(id, name, RegionEventBody::SwitchPlan { switch: S1, plan });
+    }
+    fn timeout(&mut self, ms: u64) {
+        self.routing.handle_timeout(self.t0 + Duration::from_millis(ms));
+    }
+    fn told(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.routing.poll_output())
+            .map(|output| match output {
+                Output::Send { region, command } => {
+                    assert_eq!((command.owner_epoch, &command.region), (Some(7), &Some(region.clone())));
+                    format!("send {region} {}", command.correlation_id)
+                }
+                Output::Edit { correlation_id, .. } => format!("edit {correlation_id}"),
+                Output::Dropped { correlation_id } => format!("dropped {correlation_id}"),
+                Output::Reply { requester, reply } => {
+                    assert_eq!(requester, "me");
+                    match reply.body {
+                        ReplyBody::SwitchResult { result, dump, plan } => format!(
+                            "{} {:?}{}{}{}",
+                            reply.correlation_id,
+                            result.outcome,
+                            result.cause.map(|c| format!(" {c}")).unwrap_or_default(),
+                            dump.map(|_| " dump").unwrap_or_default(),
+                            plan.map(|_| " plan").unwrap_or_default(),
+                        ),
+                        ReplyBody::Done { applied, not_applied } => {
+                            format!("{} done {applied}/{not_applied}", reply.correlation_id)
+                        }
+                    }
+                }
+            })
+            .collect()
+    }
+}
+
+fn dump() -> CommandBody {
+    CommandBody::Dump { switch: S1 }
+}
+
+fn plan() -> CommandBody {
+    CommandBody::Plan {
+        switch: S1,
+        wanted: None,
+    }
+}
+
+fn snapshot() -> CommandBody {
+    CommandBody::SwitchSnapshot { switch: S1 }
+}
+
+fn apply() -> CommandBody {
+    CommandBody::Apply {
+        switch: S1,
+        put: Objects::new(),
+        remove: ObjectKeys::default(),
+    }
+}
+
+fn everything() -> CommandBody {
+    CommandBody::RegionSnapshot {
+        snapshot: "s".parse().expect("an id"),
+    }
+}
+
+const NOTHING: [&str; 0] = [];
+
+/// Every kind of pending command with every input.
+#[test]
+fn every_pair_of_state_and_input() {
+    type Give = (&'static str, fn(&mut Rig));
+    type Kind = (&'static str, fn() -> CommandBody);
+    let kinds: [Kind; 5] = [
+        ("edit", apply),
+        ("dump", dump),
+        ("plan", plan),
+        ("snapshot", snapshot),
+        ("region-wide", everything),
+    ];
+    let inputs: [Give; 12] = [
+        ("the same again", |r| r.ask("c", dump(), 5_000)),
+        ("result applied", |r| r.result("c", "east", Outcome::Applied)),
+        ("result failed", |r| r.result("c", "east", Outcome::Failed)),
+        ("result of a region not asked", |r| {
+            r.result("c", "north", Outcome::Failed)
+        }),
+        ("the dump", |r| r.dumped("c", "east")),
+        ("the plan", |r| r.planned("c", "east")),
+        ("a dump of another region", |r| r.dumped("c", "west")),
+        ("the edit ended", |r| {
+            let ReplyBody::SwitchResult { result, .. } = applied(S1) else {
+                return;
+            };
+            r.give(Input::Edited {
+                correlation_id: "c".parse().expect("an id"),
+                result,
+            });
+        }),
+        ("the region is lost", |r| r.region("east", false)),
+        ("another region is active", |r| r.active(Some("west"))),
+        ("no region is active", |r| r.active(None)),
+        ("the deadline", |r| r.timeout(6_000)),
+    ];
+    let lost = "c Failed the region was lost while the command was under way";
+    let late = "c Failed the deadline passed";
+    let expected: [[&str; 12]; 5] = [
+        ["", "", "", "", "", "", "", "c Applied", "", "", "", late],
+        [
+            "",
+            "",
+            "c Failed",
+            "",
+            "c Applied dump",
+            "",
+            "",
+            "dropped c",
+            lost,
+            lost,
+            lost,
+            late,
+        ],
+        [
+            "",
+            "",
+            "c Failed",
+            "",
+            "",
+            "c Applied plan",
+            "",
+            "dropped c",
+            lost,
+            lost,
+            lost,
+            late,
+        ],
+        [
+            "",
+            "c Applied",
+            "c Failed",
+            "",
+            "",
+            "",
+            "",
+            "dropped c",
+            lost,
+            lost,
+            lost,
+            late,
+        ],
+        ["", "", "", "", "", "", "", "dropped c", "", "", "", "c done 0/3"],
+    ];
+    for (k, (kind, body)) in kinds.iter().enumerate() {
+        for (n, (input, give)) in inputs.iter().enumerate() {
+            let mut rig = Rig::new();
+            rig.ask("c", body(), 5_000);
+            rig.told();
+            give(&mut rig);
+            assert_eq!(rig.told().join(", "), expected[k][n], "{kind} + {input}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_routed_is_answered_at_once() {
+    let mut rig = Rig::new();
+    rig.ask("late", dump(), 0);
+    rig.ask(
+        "role",
+        CommandBody::Activate {
+            switch: S1,
+            term: Term(9),
+        },
+        5_000,
+    );
+    let wanted = Some(Wanted {
+        generation: Generation(1),
+        objects: Objects::new(),
+    });
+    rig.ask("wanted", CommandBody::Plan { switch: S1, wanted }, 5_000);
+    rig.active(None);
+    for (id, body) in [("a", apply()), ("b", dump()), ("c", snapshot())] {
+        rig.ask(id, body, 5_000);
+    }
+    let unknown = "Rejected the switch is not connected to any region that could be asked";
+    assert_eq!(
+        rig.told(),
+        [
+            "late Expired the deadline passed".to_owned(),
+            "role Rejected malformed: kind: only the router sends activate".to_owned(),
+            "wanted Rejected malformed: wanted: only the router says what a switch shall hold".to_owned(),
+            format!("a {unknown}"),
+            format!("b {unknown}"),
+            format!("c {unknown}"),
+        ]
+    );
+    for name in ["east", "west"] {
+        rig.region(name, false);
+    }
+    rig.ask("all", everything(), 5_000);
+    assert_eq!(rig.told(), ["all done 0/3"]);
+    assert_eq!(rig.routing.poll_timeout(), None);
+}
+
+#[test]
+fn a_region_wide_request_joins_the_answers_of_all_regions() {
+    let mut rig = Rig::new();
+    rig.ask("all", everything(), 5_000);
+    assert_eq!(rig.told(), ["send east all", "send west all"]);
+    rig.result("all", "east", Outcome::Applied);
+    rig.result("all", "east", Outcome::Applied);
+    assert_eq!(rig.told(), NOTHING);
+    rig.result("all", "west", Outcome::Failed);
+    assert_eq!(rig.told(), ["all done 1/2"]);
+    // A region that is lost meanwhile has not answered.
+    rig.ask("again", everything(), 5_000);
+    rig.result("again", "east", Outcome::Applied);
+    rig.region("west", false);
+    assert_eq!(rig.told()[2..], ["again done 1/2"]);
+}
+
+#[test]
+fn a_command_that_comes_again_is_answered_again_and_not_done_again() {
+    let mut rig = Rig::new();
+    rig.ask("c", snapshot(), 5_000);
+    rig.ask("c", snapshot(), 5_000);
+    rig.result("c", "east", Outcome::Applied);
+    rig.ask("c", snapshot(), 5_000);
+    assert_eq!(rig.told(), ["send east c", "c Applied", "c Applied"]);
+    // What was read is read again: answers that large are not kept.
+    rig.ask("d", dump(), 5_000);
+    rig.dumped("d", "east");
+    rig.result("d", "east", Outcome::Applied);
+    rig.ask("d", dump(), 5_000);
+    assert_eq!(rig.told(), ["send east d", "d Applied dump", "send east d"]);
+}
+
+#[test]
+fn an_answer_after_the_deadline_is_dropped() {
+    let mut rig = Rig::new();
+    rig.ask("c", dump(), 5_000);
+    rig.timeout(5_000);
+    rig.result("c", "east", Outcome::Applied);
+    assert_eq!(rig.told()[1..], ["c Failed the deadline passed", "dropped c"]);
+}
+
+#[test]
+fn both_tables_are_bounded() {
+    let mut rig = Rig::new();
+    for n in 0..PENDING_MAX + 5 {
+        rig.ask(&format!("c{n}"), dump(), 5_000);
+    }
+    assert_eq!(rig.told().iter().filter(|t| t.contains("too many")).count(), 5);
+    rig.timeout(5_000);
+    assert_eq!(rig.told().len(), PENDING_MAX);
+    assert_eq!((rig.routing.pending(), rig.routing.answered.len()), (0, ANSWERED_MAX));
+    assert!(rig.routing.due.is_empty());
+}
+
+#[test]
+fn no_command_waits_for_ever() {
+    let mut rig = Rig::new();
+    rig.ask("c", dump(), 1_000_000_000);
+    let (at, _) = rig.routing.poll_timeout().expect("it waits");
+    assert_eq!(at, rig.t0 + Duration::from_secs(600));
+}

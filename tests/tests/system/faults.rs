@@ -1,0 +1,30 @@
+//! The smoke form of `make faults`: few switches, each fault once. What has to hold after any fault is checked as there.
+
+use anyhow::{Result, ensure};
+use skerry_tests::faults::{Done, FAULTS, Size};
+
+use crate::Test;
+
+pub const TESTS: &[Test] = &[
+    Test("faults::a_killed_speaker_is_followed_by_the_other_region", &[], killed),
+    Test("faults::a_stopped_speaker_that_goes_on_writes_nothing", &[], stopped),
+];
+
+const SEED: u64 = 20_261_120;
+
+fn run(name: &str) -> Result<Done> {
+    let fault = FAULTS.iter().find(|fault| fault.name == name).expect("a fault's name");
+    (fault.run)(Size::SMOKE, SEED)
+}
+
+fn killed() -> Result<()> {
+    let done = run("speaker_killed")?;
+    ensure!(done.figures["failovers"] >= 10.0, "{done:?}");
+    Ok(())
+}
+
+fn stopped() -> Result<()> {
+    let done = run("speaker_stopped")?;
+    ensure!(done.ending.tried >= 10, "it never tried a late write: {done:?}");
+    Ok(())
+}
