@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Endpoint, FlowId, LinkId, PointId, PortNo, PortRef, Region, SwitchId, Term};
 use crate::latency::LatencySource;
-use crate::presence::RegionPresence;
+use crate::presence::{Mode, RegionPresence, Role};
 use crate::service::{FlowStatus, LinkStatus};
 use crate::switch::{PortState, SwitchDescription, SwitchFeatures};
 
@@ -295,6 +295,50 @@ pub struct SwitchView {
     pub last_left: String,
 }
 
+/// Who reaches a switch: `GET /v2/switches/{switch_id}/connections`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionsView {
+    /// The switch.
+    pub switch_id: SwitchId,
+    /// `connected`, `disconnected` or `region_lost`.
+    pub state: String,
+    /// The region that is active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_region: Option<Region>,
+    /// The last term that was given.
+    pub term: Term,
+    /// One per region that reaches it, active first, then by name.
+    pub connections: Vec<ConnectionView>,
+}
+
+/// One region's connection to a switch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionView {
+    /// The region.
+    pub region: Region,
+    /// What it may do: `RW` or `RO`.
+    pub mode: Mode,
+    /// The role it holds at the switch.
+    pub role: Role,
+    /// Whether it is the active region.
+    pub active: bool,
+    /// The term that the switch showed this region last; absent: it has none, or was not heard since the router started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<Term>,
+    /// Address and port the switch connects from, as this region sees it.
+    pub switch_address: String,
+    /// Address and port of the speaker it connected to.
+    pub speaker_address: String,
+    /// Since when, milliseconds since 1970 by the broker's clock; 0: not known.
+    pub connected_at_ms: u64,
+    /// The same as a length of time, milliseconds.
+    pub uptime_ms: u64,
+    /// Whether the region lives.
+    pub live: bool,
+    /// Whether the region is drained: it is given nothing new.
+    pub drained: bool,
+}
+
 /// A refused connection: `GET /v2/switches/refused`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedView {
@@ -360,6 +404,53 @@ pub struct RegionView {
     /// Milliseconds since it was last heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent_ms: Option<u64>,
+    /// What the speaker calls itself: its host and where it listens.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub speaker: String,
+    /// A second speaker of this region, which is ignored: one of the two is to be stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub twin: Option<String>,
+    /// How far it is drained; absent: it is in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<DrainView>,
+}
+
+/// How far a region is drained.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainView {
+    /// `draining`, or `drained`: nothing is left to do.
+    pub state: String,
+    /// Whether it was forced: switches that no other region can take may stay.
+    pub force: bool,
+    /// Switches that are still to leave, those that move or hang included.
+    pub left: u32,
+    /// Switches that move now.
+    pub moving: u32,
+    /// Switches that have moved.
+    pub moved: u64,
+    /// Switches whose next region did not confirm in time; it is tried on.
+    pub hanging: Vec<SwitchId>,
+    /// Switches that no other region can take.
+    pub staying: Vec<SwitchId>,
+}
+
+/// What draining a region would do: `PUT /v2/regions/{region}/drain?dry_run=true`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainPlan {
+    /// The region.
+    pub region: Region,
+    /// Each switch for which it is active, or that only it could take.
+    pub moves: Vec<DrainMove>,
+}
+
+/// A switch in a [`DrainPlan`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainMove {
+    /// The switch.
+    pub switch_id: SwitchId,
+    /// The region that would be active; absent: there is none, and the drain is refused unless it is forced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Region>,
 }
 
 /// `GET /v2/status`.

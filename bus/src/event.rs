@@ -26,6 +26,18 @@ pub struct RegionEvent {
     pub body: RegionEventBody,
 }
 
+/// As much of a region message as is needed to go on behind one that cannot be read: by a speaker of another version, or
+/// wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct EventHead {
+    /// The region.
+    pub region: Region,
+    /// The speaker's epoch.
+    pub epoch: Epoch,
+    /// Position in the partition.
+    pub seq: Seq,
+}
+
 /// What is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -37,6 +49,9 @@ pub enum RegionEventBody {
         /// State changes that were coalesced while Kafka was away, since the epoch began.
         #[serde(default)]
         coalesced: u64,
+        /// Which process speaks, for a person: its host and where it listens. Two that speak for one region are told apart by it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        speaker: String,
     },
     /// A snapshot begins. Entries of this partition follow, then its end; a switch of this partition that is
     /// not in it is gone.

@@ -24,8 +24,8 @@ pub mod switch;
 pub mod time;
 pub mod topic;
 
-pub use command::{Command, CommandBody, DesiredChange, Wanted};
-pub use event::{RegionEvent, RegionEventBody};
+pub use command::{Command, CommandBody, CommandHead, DesiredChange, Wanted};
+pub use event::{EventHead, RegionEvent, RegionEventBody};
 pub use ids::{
     Cookie, CorrelationId, Endpoint, Epoch, FlowId, Generation, IdError, LinkId, PointId, PortNo, PortRef, Region, Seq,
     SwitchId, Term,
@@ -33,7 +33,7 @@ pub use ids::{
 pub use latency::{Latency, LatencyBody, LatencySource};
 pub use message::{Decoded, decode, encode};
 pub use objects::{Action, Bucket, Group, GroupKind, Masked, Match, Meter, MeterUnit, Objects, OutPort, Rule, RuleKey};
-pub use presence::{Availability, Mode, PresenceRecord, RegionPresence, Role};
+pub use presence::{Availability, Mode, PresenceRecord, RegionPresence, RegionRecord, Role};
 pub use reply::{Cause, CommandResult, Outcome, Reply, ReplyBody, SwitchDump};
 pub use results::{
     Change, Fate, ObjectName, ObjectResult, ObjectResults, PlannedStage, PlannedStep, Sending, StepReason, SwitchPlan,

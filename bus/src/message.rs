@@ -30,12 +30,12 @@ pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> Decoded<T> {
         Ok(message) => Decoded::Message(message),
         Err(error) => {
             // serde names an unknown variant only in its text; the kind itself is read again, which happens
-            // only on this path.
-            let unknown = error.to_string().starts_with("unknown variant");
+            // only on this path. Another word that is not known, inside of a kind that is, is no unknown kind.
+            let cause = error.to_string();
             let kind = serde_json::from_slice::<KindOnly>(payload).ok().and_then(|k| k.kind());
             match kind {
-                Some(kind) if unknown => Decoded::UnknownKind(kind),
-                _ => Decoded::Malformed(error.to_string()),
+                Some(kind) if cause.starts_with(&format!("unknown variant `{kind}`")) => Decoded::UnknownKind(kind),
+                _ => Decoded::Malformed(cause),
             }
         }
     }

@@ -75,4 +75,28 @@ pub struct RecordedRegion {
     pub presence: RegionPresence,
     /// Epoch of the speaker that reported it.
     pub epoch: Epoch,
+    /// Address and port the switch connects from.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub address: String,
+    /// Address and port of the speaker it connected to.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub speaker_address: String,
+    /// Since when it is connected, milliseconds by the broker's clock; 0: not known.
+    #[serde(default)]
+    pub since_ms: u64,
+}
+
+/// What an operator decided about a region, on `skerry.v1.state.regions` and in the store. Every router acts upon it for the
+/// switches that it owns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegionRecord {
+    /// The region.
+    pub region: Region,
+    /// Whether its switches are to be elsewhere, and it is given nothing new.
+    pub drained: bool,
+    /// Whether that was asked for although some switches have no other region.
+    #[serde(default)]
+    pub force: bool,
+    /// When it was decided, milliseconds by the broker's clock: the latest counts.
+    pub changed_ms: u64,
 }

@@ -35,6 +35,11 @@ pub enum Cause {
     },
     /// No region reaches the switch, or this region does not.
     UnknownSwitch,
+    /// The switch is known, and no region may be asked for it now.
+    Unreachable {
+        /// Why.
+        detail: String,
+    },
     /// The region does not hold MASTER with the command's term.
     NoRole {
         /// Term the speaker holds, if any.
@@ -86,11 +91,35 @@ pub enum Cause {
     Unknown,
 }
 
+impl Cause {
+    /// Its kind, as on the wire.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Cause::Malformed { .. } => "malformed",
+            Cause::UnknownSwitch => "unknown_switch",
+            Cause::Unreachable { .. } => "unreachable",
+            Cause::NoRole { .. } => "no_role",
+            Cause::Busy => "busy",
+            Cause::Base { .. } => "base",
+            Cause::Foreign { .. } => "foreign",
+            Cause::Deadline => "deadline",
+            Cause::Newer { .. } => "newer",
+            Cause::SwitchError { .. } => "switch_error",
+            Cause::ConnectionLost => "connection_lost",
+            Cause::NoBarrier => "no_barrier",
+            Cause::RegionLost => "region_lost",
+            Cause::OldOwner => "old_owner",
+            Cause::Unknown => "unknown",
+        }
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Cause::Malformed { detail } => write!(f, "malformed: {detail}"),
             Cause::UnknownSwitch => f.write_str("the switch is not connected to any region that could be asked"),
+            Cause::Unreachable { detail } => write!(f, "no region may be asked: {detail}"),
             Cause::NoRole { held: Some(t) } => {
                 write!(f, "this region does not hold MASTER with that term (it holds term {t})")
             }

@@ -27,6 +27,8 @@ pub enum Topic {
     Replies,
     /// Compacted: presence of each switch. Key: switch id.
     StatePresence,
+    /// Compacted: what operators decided about regions; every router reads all of it. Key: region.
+    StateRegions,
     /// Reroute and sync requests from the monitor. Key: flow id.
     Actions,
     /// What could not be handled, with its cause. Key: the original key.
@@ -43,6 +45,7 @@ impl fmt::Display for Topic {
             Topic::Latency(r) => write!(f, "skerry.v1.latency.{r}"),
             Topic::Replies => f.write_str("skerry.v1.replies"),
             Topic::StatePresence => f.write_str("skerry.v1.state.presence"),
+            Topic::StateRegions => f.write_str("skerry.v1.state.regions"),
             Topic::Actions => f.write_str("skerry.v1.actions"),
             Topic::DeadLetter => f.write_str("skerry.v1.dead-letter"),
         }
@@ -62,6 +65,7 @@ impl FromStr for Topic {
             "skerry.v1.events" => return Ok(Topic::Events),
             "skerry.v1.replies" => return Ok(Topic::Replies),
             "skerry.v1.state.presence" => return Ok(Topic::StatePresence),
+            "skerry.v1.state.regions" => return Ok(Topic::StateRegions),
             "skerry.v1.actions" => return Ok(Topic::Actions),
             "skerry.v1.dead-letter" => return Ok(Topic::DeadLetter),
             _ => {}
@@ -147,6 +151,7 @@ mod tests {
             Topic::Latency(east),
             Topic::Replies,
             Topic::StatePresence,
+            Topic::StateRegions,
             Topic::Actions,
             Topic::DeadLetter,
         ] {

@@ -177,6 +177,7 @@ fn commands() {
         deadline_ms: 1_700_000_010_000,
         owner_epoch: Some(5),
         region: Some(id("east")),
+        epoch: Some(Epoch(1_700_000_000_000)),
         body,
     };
     let remove = ObjectKeys {
@@ -211,7 +212,7 @@ fn commands() {
                 change: DesiredChange::Delta {
                     base: Generation(4),
                     put: objects(),
-                    remove,
+                    remove: remove.clone(),
                 },
             },
         ),
@@ -248,6 +249,19 @@ fn commands() {
             },
         ),
         ("command-switch-snapshot", CommandBody::SwitchSnapshot { switch: S1 }),
+        (
+            "command-many",
+            CommandBody::Many {
+                parts: vec![
+                    CommandBody::Dump { switch: S1 },
+                    CommandBody::Apply {
+                        switch: S2,
+                        put: Objects::new(),
+                        remove: remove.clone(),
+                    },
+                ],
+            },
+        ),
         (
             "command-region-snapshot",
             CommandBody::RegionSnapshot {
@@ -363,6 +377,7 @@ fn region_events() {
             B::Heartbeat {
                 switches: 4,
                 coalesced: 0,
+                speaker: "edge-1 10.0.0.9:6653".into(),
             },
         ),
         (
@@ -486,6 +501,13 @@ fn every_cause_of_a_refusal() {
             },
         ),
         ("unknown-switch", Outcome::Rejected, Cause::UnknownSwitch),
+        (
+            "unreachable",
+            Outcome::Rejected,
+            Cause::Unreachable {
+                detail: "only regions that may read reach it: north".into(),
+            },
+        ),
         ("no-role", Outcome::Rejected, Cause::NoRole { held: Some(Term(6)) }),
         ("busy", Outcome::Rejected, Cause::Busy),
         ("base", Outcome::Rejected, Cause::Base { held: None }),
@@ -690,7 +712,19 @@ fn replies_and_what_services_read() {
             regions: vec![RecordedRegion {
                 presence: presence(true),
                 epoch: Epoch(9),
+                address: "10.10.10.10:41234".into(),
+                speaker_address: "10.10.10.1:6653".into(),
+                since_ms: 1_700_000_000_000,
             }],
+        },
+    );
+    check(
+        "region-record",
+        &RegionRecord {
+            region: id("east"),
+            drained: true,
+            force: false,
+            changed_ms: 1_700_000_001_000,
         },
     );
     for (name, body) in [

@@ -24,6 +24,14 @@ pub fn usage() -> Usage {
     }
 }
 
+/// What this host calls itself; "?" if it cannot be read.
+pub fn host_name() -> String {
+    match std::fs::read_to_string("/proc/sys/kernel/hostname") {
+        Ok(name) if !name.trim().is_empty() => name.trim().to_owned(),
+        Ok(_) | Err(_) => "?".to_owned(),
+    }
+}
+
 /// Fields 14 and 15 of /proc/self/stat. The second one is the name, which may hold anything, in parentheses.
 fn cpu(stat: &str) -> Option<f64> {
     let (_, behind_name) = stat.rsplit_once(')')?;

@@ -82,6 +82,7 @@ fn caught_up(consumer: &mut Consumer, partitions: usize) -> Vec<Record> {
             ConsumerEvent::Behind { topic, partition } => drop(ends.remove(&(topic, partition))),
             ConsumerEvent::Record(record) => records.push(record),
             ConsumerEvent::NewLog => {}
+            ConsumerEvent::Unreadable { cause, .. } => panic!("{cause}"),
         }
     }
     records
@@ -315,6 +316,7 @@ fn record_after(consumer: &mut Consumer) -> (Record, usize) {
             ConsumerEvent::Record(record) => return (record, behind),
             ConsumerEvent::Behind { .. } => behind += 1,
             ConsumerEvent::CaughtUp { .. } | ConsumerEvent::NewLog => {}
+            ConsumerEvent::Unreadable { cause, .. } => panic!("{cause}"),
         }
     }
 }

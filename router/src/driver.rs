@@ -88,10 +88,14 @@ async fn serve(config: RouterConfig) -> anyhow::Result<()> {
         Topic::Events,
         Topic::Replies,
         Topic::StatePresence,
+        Topic::StateRegions,
         Topic::Actions,
         Topic::DeadLetter,
     ];
-    let mut read = vec![(Topic::Commands, Begin::Committed)];
+    let mut read = vec![
+        (Topic::Commands, Begin::Committed),
+        (Topic::StateRegions, Begin::Earliest),
+    ];
     for region in regions.into_iter().map(|r| r.region) {
         written.push(Topic::RegionCommands(region.clone()));
         read.push((Topic::RegionEvents(region.clone()), Begin::Latest));
@@ -287,8 +291,8 @@ impl Driver {
                 partition,
                 offset,
                 timestamp_ms,
+                key,
                 payload,
-                ..
             }) => {
                 let caught_up = self.caught_up.contains(&(topic.clone(), partition));
                 if caught_up {
@@ -303,6 +307,7 @@ impl Driver {
                         offset,
                         record_ms,
                         caught_up,
+                        key,
                         payload,
                     },
                 );
@@ -314,6 +319,20 @@ impl Driver {
             ConsumerEvent::Behind { topic, partition } => {
                 self.caught_up.remove(&(topic.clone(), partition));
                 self.machine.handle_input(now, Input::Behind { topic, partition });
+            }
+            ConsumerEvent::Unreadable {
+                topic,
+                partition,
+                offset,
+                cause,
+            } => {
+                let input = Input::Unreadable {
+                    topic,
+                    partition,
+                    offset,
+                    cause,
+                };
+                self.machine.handle_input(now, input);
             }
             ConsumerEvent::NewLog => {
                 warn!("the broker has another address: what was read before counts no more");

@@ -60,7 +60,7 @@ pub fn run(config: &SpeakerConfig) -> anyhow::Result<()> {
     // Before anything is listened for: the first switch may need what is on disk.
     let disk = OnDisk::open(config.state_dir(), &region, &meters);
     let epoch = disk.epoch;
-    let machine = config.machine(epoch)?;
+    let mut machine = config.machine(epoch)?;
 
     let tls = config.tls()?;
     let mut listeners = Vec::new();
@@ -86,6 +86,8 @@ pub fn run(config: &SpeakerConfig) -> anyhow::Result<()> {
             tracing::warn!(%address, "plain TCP: whoever reaches this address can pose as any switch");
         }
     }
+    let addresses: Vec<String> = sockets.addresses().iter().map(ToString::to_string).collect();
+    machine.name = format!("{} {}", skerry_io::process::host_name(), addresses.join(" "));
     tracing::info!(epoch = epoch.0, version = env!("CARGO_PKG_VERSION"), "speaker starts");
 
     let client_id = format!("skerry-speaker-{region}");
@@ -440,6 +442,19 @@ impl Driver {
                         broker_ms,
                     },
                 );
+            }
+            ConsumerEvent::Unreadable {
+                partition,
+                offset,
+                cause,
+                ..
+            } => {
+                let input = Input::CommandUnreadable {
+                    partition,
+                    offset,
+                    cause,
+                };
+                self.input(Instant::now(), input);
             }
             ConsumerEvent::NewLog => {
                 for partition in 0..self.partitions {

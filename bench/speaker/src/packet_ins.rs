@@ -132,6 +132,7 @@ impl World {
                 deadline_ms: BROKER_MS + 10_000,
                 owner_epoch: None,
                 region: None,
+                epoch: None,
                 body: CommandBody::Activate { switch, term: Term(1) },
             };
             let payload = encode(&command);

@@ -158,7 +158,7 @@ impl World {
         let (split_up, parts) = timed(|| split("bench", payload.as_slice()).collect::<Vec<_>>());
         let (together, joined) = timed(|| {
             let mut assembler = Assembler::new();
-            parts.iter().find_map(|part| assembler.push(part))
+            parts.iter().find_map(|part| assembler.push(0, 0, part))
         });
         drop(parts);
         ensure!(joined.as_ref() == Some(&payload), "chunks were lost");
@@ -213,6 +213,7 @@ impl World {
             deadline_ms: BROKER_MS + 60_000,
             owner_epoch: None,
             region: None,
+            epoch: None,
             body,
         })
     }

@@ -142,6 +142,7 @@ impl Router {
             deadline_ms: skerry_io::wall_clock_ms() + COMMAND_MAX.as_millis() as u64,
             owner_epoch: None,
             region: None,
+            epoch: None,
             body,
         };
         let key = switch.to_string();
@@ -255,7 +256,7 @@ fn hear(heard: &mut Heard, event: ConsumerEvent) {
             heard.caught_up.insert(partition);
             return;
         }
-        ConsumerEvent::Behind { .. } | ConsumerEvent::NewLog => return,
+        ConsumerEvent::Behind { .. } | ConsumerEvent::Unreadable { .. } | ConsumerEvent::NewLog => return,
     };
     let Decoded::Message(RegionEvent {
         epoch,

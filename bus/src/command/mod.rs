@@ -4,7 +4,7 @@ mod read;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CorrelationId, Generation, Region, SwitchId, Term};
+use crate::ids::{CorrelationId, Epoch, Generation, Region, SwitchId, Term};
 use crate::objects::{ObjectKeys, Objects};
 
 /// A command, on `skerry.v1.commands` or, after routing, on `skerry.v1.commands.<region>`.
@@ -22,9 +22,33 @@ pub struct Command {
     /// Set by the router: the region it is for. A speaker of another region refuses it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<Region>,
+    /// Set by the router: the speaker it is for, of those that ever spoke for the region. Another one refuses it, so that two
+    /// that live at a time do not both take the role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Epoch>,
     /// What is asked.
     #[serde(flatten)]
     pub body: CommandBody,
+}
+
+/// As much of a command as is needed to answer one that cannot be read: by a writer of another version, or wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct CommandHead {
+    /// Joins the answer to it.
+    pub correlation_id: CorrelationId,
+    /// Who asked.
+    pub requester: String,
+    /// The region it is for.
+    #[serde(default)]
+    pub region: Option<Region>,
+    /// The switch it is about, if that much can be read.
+    #[serde(default, deserialize_with = "if_readable")]
+    pub switch: Option<SwitchId>,
+}
+
+fn if_readable<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<SwitchId>, D::Error> {
+    let value = serde_json::Value::deserialize(d)?;
+    Ok(SwitchId::deserialize(value).ok())
 }
 
 /// What is asked.
@@ -87,6 +111,12 @@ pub enum CommandBody {
         /// The switch.
         switch: SwitchId,
     },
+    /// From a service: the same for many switches at a time, in any regions. Each part is answered by itself under the name of
+    /// the whole, and then the sum.
+    Many {
+        /// What is asked, each of one switch.
+        parts: Vec<CommandBody>,
+    },
     /// Region-wide: tell all switches again, delimited, into every partition.
     RegionSnapshot {
         /// Names the snapshot in its begin and end.
@@ -126,7 +156,7 @@ pub enum DesiredChange {
 }
 
 impl CommandBody {
-    /// The switch it concerns; none for region-wide requests.
+    /// The switch it concerns; none for region-wide requests and those for many switches.
     pub fn switch(&self) -> Option<SwitchId> {
         match self {
             CommandBody::Apply { switch, .. }
@@ -136,7 +166,7 @@ impl CommandBody {
             | CommandBody::Dump { switch }
             | CommandBody::Plan { switch, .. }
             | CommandBody::SwitchSnapshot { switch } => Some(*switch),
-            CommandBody::RegionSnapshot { .. } => None,
+            CommandBody::Many { .. } | CommandBody::RegionSnapshot { .. } => None,
         }
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::{Command, CommandBody, DesiredChange, Wanted};
-use crate::ids::{CorrelationId, Generation, Region, SwitchId, Term};
+use crate::ids::{CorrelationId, Epoch, Generation, Region, SwitchId, Term};
 use crate::objects::{ObjectKeys, Objects};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -24,6 +24,7 @@ enum Field {
     DeadlineMs,
     OwnerEpoch,
     Region,
+    Epoch,
     Kind,
     Form,
     Switch,
@@ -35,6 +36,7 @@ enum Field {
     Base,
     Wanted,
     Snapshot,
+    Parts,
     #[serde(other)]
     Unknown,
 }
@@ -48,6 +50,7 @@ enum Kind {
     Dump,
     Plan,
     SwitchSnapshot,
+    Many,
     RegionSnapshot,
 }
 
@@ -59,6 +62,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("dump", Kind::Dump),
     ("plan", Kind::Plan),
     ("switch_snapshot", Kind::SwitchSnapshot),
+    ("many", Kind::Many),
     ("region_snapshot", Kind::RegionSnapshot),
 ];
 const KIND_NAMES: &[&str] = &[
@@ -69,6 +73,7 @@ const KIND_NAMES: &[&str] = &[
     "dump",
     "plan",
     "switch_snapshot",
+    "many",
     "region_snapshot",
 ];
 
@@ -98,6 +103,7 @@ struct Parts {
     deadline_ms: Option<u64>,
     owner_epoch: Option<Option<u64>>,
     region: Option<Option<Region>>,
+    epoch: Option<Option<Epoch>>,
     kind: Option<Named<Kind>>,
     form: Option<Named<Form>>,
     switch: Option<SwitchId>,
@@ -109,6 +115,7 @@ struct Parts {
     base: Option<Generation>,
     wanted: Option<Option<Wanted>>,
     snapshot: Option<CorrelationId>,
+    parts: Option<Vec<CommandBody>>,
     kept: Vec<(Field, Value)>,
 }
 
@@ -167,6 +174,7 @@ impl Parts {
             | Field::DeadlineMs
             | Field::OwnerEpoch
             | Field::Region
+            | Field::Epoch
             | Field::Kind => return Use::Read,
             Field::Unknown => return Use::Pass,
             _ => {}
@@ -190,6 +198,7 @@ impl Parts {
             Some(Kind::Activate | Kind::Deactivate) => read(matches!(field, Field::Switch | Field::Term)),
             Some(Kind::Dump | Kind::SwitchSnapshot) => read(field == Field::Switch),
             Some(Kind::Plan) => read(matches!(field, Field::Switch | Field::Wanted)),
+            Some(Kind::Many) => read(field == Field::Parts),
             Some(Kind::RegionSnapshot) => read(field == Field::Snapshot),
         }
     }
@@ -212,6 +221,7 @@ impl Parts {
             Field::DeadlineMs => set(&mut self.deadline_ms, "deadline_ms", value),
             Field::OwnerEpoch => set(&mut self.owner_epoch, "owner_epoch", value),
             Field::Region => set(&mut self.region, "region", value),
+            Field::Epoch => set(&mut self.epoch, "epoch", value),
             Field::Kind => set_named(&mut self.kind, "kind", KINDS, value),
             Field::Form => set_named(&mut self.form, "form", FORMS, value),
             Field::Switch => set(&mut self.switch, "switch", value),
@@ -223,6 +233,7 @@ impl Parts {
             Field::Base => set(&mut self.base, "base", value),
             Field::Wanted => set(&mut self.wanted, "wanted", value),
             Field::Snapshot => set(&mut self.snapshot, "snapshot", value),
+            Field::Parts => set(&mut self.parts, "parts", value),
             Field::Unknown => IgnoredAny::deserialize(value).map(drop),
         }
     }
@@ -233,6 +244,7 @@ impl Parts {
         let deadline_ms = needed(self.deadline_ms.take(), "deadline_ms")?;
         let owner_epoch = self.owner_epoch.take().flatten();
         let region = self.region.take().flatten();
+        let epoch = self.epoch.take().flatten();
         let Some(kind) = &self.kind else {
             return Err(E::missing_field("kind"));
         };
@@ -250,6 +262,7 @@ impl Parts {
             deadline_ms,
             owner_epoch,
             region,
+            epoch,
             body: self.body(kind)?,
         })
     }
@@ -258,6 +271,10 @@ impl Parts {
         if kind == Kind::RegionSnapshot {
             let snapshot = needed(self.snapshot, "snapshot")?;
             return Ok(CommandBody::RegionSnapshot { snapshot });
+        }
+        if kind == Kind::Many {
+            let parts = needed(self.parts, "parts")?;
+            return Ok(CommandBody::Many { parts });
         }
         let switch = needed(self.switch, "switch")?;
         let term = |term| needed(term, "term");
@@ -295,7 +312,7 @@ impl Parts {
                 switch,
                 wanted: self.wanted.flatten(),
             },
-            Kind::SwitchSnapshot | Kind::RegionSnapshot => CommandBody::SwitchSnapshot { switch },
+            Kind::SwitchSnapshot | Kind::Many | Kind::RegionSnapshot => CommandBody::SwitchSnapshot { switch },
         })
     }
 }
@@ -348,6 +365,8 @@ mod tests {
         owner_epoch: Option<u64>,
         #[serde(default)]
         region: Option<Region>,
+        #[serde(default)]
+        epoch: Option<Epoch>,
         #[serde(flatten)]
         body: CommandBody,
     }
@@ -360,6 +379,7 @@ mod tests {
                 deadline_ms: read.deadline_ms,
                 owner_epoch: read.owner_epoch,
                 region: read.region,
+                epoch: read.epoch,
                 body: read.body,
             }),
             Decoded::UnknownKind(kind) => Decoded::UnknownKind(kind),
@@ -397,7 +417,7 @@ mod tests {
                 all.push((name, fields.into_iter().collect()));
             }
         }
-        assert_eq!(all.len(), 10, "commands with a golden file");
+        assert_eq!(all.len(), 11, "commands with a golden file");
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all
     }

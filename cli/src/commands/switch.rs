@@ -1,8 +1,8 @@
-//! `skerry switch ls|show|plan`.
+//! `skerry switch ls|show|connections|plan`.
 
 use clap::Subcommand;
 use skerry_bus::SwitchId;
-use skerry_bus::api::{RefusedView, SwitchView};
+use skerry_bus::api::{ConnectionsView, RefusedView, SwitchView};
 use skerry_bus::presence::RegionPresence;
 use skerry_bus::results::{Sending, SwitchPlan};
 
@@ -25,6 +25,11 @@ pub enum Command {
         /// Its id, such as 0x1
         switch: SwitchId,
     },
+    /// Which regions reach a switch, how, from where and since when
+    Connections {
+        /// Its id, such as 0x1
+        switch: SwitchId,
+    },
     /// What would be done to make a switch what it shall be; nothing is sent to it
     Plan {
         /// Its id, such as 0x1
@@ -38,6 +43,7 @@ pub fn run(command: Command, router: &Router, out: &Output) -> Result<(), Failur
         Command::Ls { refused: false } => ls(router, out),
         Command::Ls { refused: true } => refused(router, out),
         Command::Show { switch } => show(switch, router, out),
+        Command::Connections { switch } => all_connections(switch, router, out),
         Command::Plan { switch } => plan(switch, router, out),
     }
 }
@@ -162,6 +168,50 @@ fn plan(switch: SwitchId, router: &Router, out: &Output) -> Result<(), Failure> 
         text.push_str(&facts.join("; "));
         text.push('\n');
         text
+    })
+}
+
+fn all_connections(switch: SwitchId, router: &Router, out: &Output) -> Result<(), Failure> {
+    let uri = path(&["v2", "switches", &switch.to_string(), "connections"]);
+    let (document, view) = router.get::<ConnectionsView>(&uri)?;
+    out.print(&document, || {
+        table(
+            &[
+                "REGION",
+                "STATE",
+                "MODE",
+                "ROLE",
+                "ACTIVE",
+                "TERM",
+                "SWITCH",
+                "SPEAKER",
+                "CONNECTED SINCE",
+                "UPTIME S",
+            ],
+            view.connections.iter().map(|c| {
+                let since = match c.connected_at_ms {
+                    0 => String::new(),
+                    ms => utc::text(ms),
+                };
+                let state = match (c.live, c.drained) {
+                    (true, false) => "live",
+                    (true, true) => "drained",
+                    (false, _) => "not heard",
+                };
+                vec![
+                    c.region.to_string(),
+                    state.to_owned(),
+                    name(&c.mode),
+                    name(&c.role),
+                    if c.active { "yes" } else { "no" }.to_owned(),
+                    c.term.map(|t| t.to_string()).unwrap_or_default(),
+                    c.switch_address.clone(),
+                    c.speaker_address.clone(),
+                    since,
+                    (c.uptime_ms / 1_000).to_string(),
+                ]
+            }),
+        )
     })
 }
 

@@ -20,7 +20,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use skerry_bus::Topic;
-use skerry_bus::chunk::Assembler;
+use skerry_bus::chunk::{Assembler, Dropped};
 use tokio::sync::mpsc;
 
 use super::address::Bootstrap;
@@ -101,6 +101,17 @@ pub enum ConsumerEvent {
         topic: Topic,
         /// The partition.
         partition: i32,
+    },
+    /// Chunks that do not make a message. The next record is read.
+    Unreadable {
+        /// The topic.
+        topic: Topic,
+        /// The partition.
+        partition: i32,
+        /// Where the first of them stands.
+        offset: i64,
+        /// Why.
+        cause: String,
     },
     /// The broker has another address: offsets begin anew, what was read before counts no more. Only with
     /// `bootstrap = "file:..."`.
@@ -469,14 +480,24 @@ impl Reader {
         record: &BorrowedMessage<'_>,
     ) -> Result<(), Gone> {
         *next = Some(record.offset() + 1);
-        let Some(payload) = chunks.push(record.payload().unwrap_or_default()) else {
+        let timestamp_ms = record.timestamp().to_millis().map_or(0, |ms| ms.max(0).unsigned_abs());
+        let whole = chunks.push(record.offset(), timestamp_ms, record.payload().unwrap_or_default());
+        while let Some(Dropped { offset, cause }) = chunks.take_dropped() {
+            self.give(ConsumerEvent::Unreadable {
+                topic: topic.clone(),
+                partition: record.partition(),
+                offset,
+                cause,
+            })?;
+        }
+        let Some(payload) = whole else {
             return Ok(());
         };
         self.give(ConsumerEvent::Record(Record {
             topic: topic.clone(),
             partition: record.partition(),
             offset: record.offset(),
-            timestamp_ms: record.timestamp().to_millis().map_or(0, |ms| ms.max(0).unsigned_abs()),
+            timestamp_ms,
             key: record.key().unwrap_or_default().to_vec(),
             payload,
         }))
@@ -530,7 +551,14 @@ impl Reader {
             return;
         }
         let mut list = TopicPartitionList::new();
-        for ((topic, partition), offset) in &commits {
+        for ((topic, partition), offset) in &mut commits {
+            // A message of which only some chunks have come is read from its first one after a restart.
+            let of = partitions
+                .iter()
+                .find(|p| p.partition == *partition && p.name == *topic);
+            *offset = of
+                .and_then(|p| p.chunks.oldest())
+                .map_or(*offset, |oldest| oldest.min(*offset));
             if let Err(error) = list.add_partition_offset(topic, *partition, Offset::Offset(*offset)) {
                 tracing::warn!(%error, topic, partition, offset, "not an offset");
             }

@@ -6,6 +6,7 @@
 //! so links, routing and tables are fed from its outputs and never from the topic itself.
 
 pub mod defect;
+pub mod drain;
 mod due;
 pub mod links;
 pub mod liveness;

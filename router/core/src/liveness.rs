@@ -18,6 +18,12 @@ use crate::defect::{self, Defect};
 /// quietest is forgotten, and may be reported again.
 const UNKNOWN_MAX: usize = 16;
 
+/// A second process that speaks for a region is shown for so long after it was heard last: many heartbeats.
+const TWIN_SHOWN: Duration = Duration::from_secs(10);
+
+/// How often the time until a snapshot is asked for again doubles: with the default up to 16 s.
+const ASKS_DOUBLE: u32 = 4;
+
 /// A timer that is served later than this says that this process was held up, not that a region is silent.
 const LATE: Duration = Duration::from_millis(200);
 
@@ -30,12 +36,15 @@ pub struct Config {
     pub silence: Duration,
     /// A region not heard for this long after the start is absent: what was remembered of it no longer counts.
     pub first: Duration,
-    /// A snapshot that was asked for and did not complete is asked for again after this.
+    /// A snapshot that was asked for and did not complete is asked for again after this; less and less often, because one
+    /// with something in it that cannot be read never does.
     pub ask_again: Duration,
     /// A partition that is behind and gives nothing for this long is taken for caught up.
     pub stall: Duration,
-    /// An unconfigured region is reported again after this.
+    /// An unconfigured region, or a second speaker for one, is reported again after this.
     pub report_again: Duration,
+    /// A speaker that says something so long after another one with a larger epoch began, lives beside it.
+    pub twin: Duration,
 }
 
 impl Config {
@@ -48,6 +57,7 @@ impl Config {
             ask_again: Duration::from_secs(1),
             stall: Duration::from_secs(5),
             report_again: Duration::from_secs(60),
+            twin: Duration::from_secs(2),
         }
     }
 }
@@ -67,8 +77,19 @@ pub struct Read {
     pub record_ms: u64,
     /// Whether the reader knows of nothing after it in this partition.
     pub caught_up: bool,
-    /// Whether it begins a snapshot.
-    pub begins_snapshot: bool,
+    /// What it is, as far as that matters here.
+    pub what: What,
+}
+
+/// What a message is, as far as this machine looks at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// It begins a snapshot.
+    SnapshotBegin,
+    /// It could not be read and may have told a state: the same as if it were missing.
+    Lost,
+    /// Anything else; also a kind that this version does not know.
+    Other,
 }
 
 /// What the machine is told.
@@ -140,6 +161,8 @@ pub enum Output {
     Ask(Region),
     /// Somebody speaks for a region that is not configured. Told once in a while.
     Unknown(Region),
+    /// A process of this older epoch still speaks for the region, beside the one that is followed. Told once in a while.
+    Twin(Region, Epoch),
     /// The message counts.
     Accepted,
     /// The message does not count.
@@ -180,13 +203,25 @@ struct Partition {
     need: bool,
 }
 
+/// An older epoch that still speaks.
+#[derive(Debug, Clone, Copy)]
+struct Twin {
+    epoch: Epoch,
+    told: Instant,
+    heard: Instant,
+}
+
 #[derive(Debug)]
 struct RegionState {
     state: State,
     epoch: Option<Epoch>,
+    /// When that epoch was first heard, by the broker's clock.
+    epoch_ms: u64,
+    twin: Option<Twin>,
     partitions: BTreeMap<i32, Partition>,
-    /// When a snapshot was last asked for (or seen to begin), while one is needed.
+    /// When a snapshot was last asked for (or seen to begin), while one is needed, and how often since the last whole one.
     asked: Option<Instant>,
+    asks: u32,
 }
 
 /// The machine.
@@ -198,6 +233,9 @@ struct RegionState {
 /// | never seen | live, asks | ignored | – | – | absent, told once |
 /// | live | live | accepted | lost | waits: not judged until `stall` | – |
 /// | lost | live, asks | ignored | – | – | – |
+///
+/// Two processes that speak for one region have two epochs: the larger one is followed from when it is first heard, and the
+/// other is told and never heard, so that they cannot pull the region to and fro.
 ///
 /// A message is fresh if its record time is at most `silence` ago by the broker's clock. Whatever the state, a message
 /// of a lower epoch or a `seq` read before is ignored and is no evidence; a higher epoch is told before the message
@@ -231,8 +269,11 @@ impl Liveness {
                             told: false,
                         },
                         epoch: None,
+                        epoch_ms: 0,
+                        twin: None,
                         partitions: BTreeMap::new(),
                         asked: None,
+                        asks: 0,
                     },
                 )
             })
@@ -263,9 +304,20 @@ impl Liveness {
         self.status(region) == Some(Status::Live)
     }
 
+    /// The broker's clock, once known.
+    pub fn clock(&self) -> Option<BrokerClock> {
+        self.clock
+    }
+
     /// The epoch of a region's speaker, once heard.
     pub fn epoch(&self, region: &Region) -> Option<Epoch> {
         self.regions.get(region).and_then(|r| r.epoch)
+    }
+
+    /// The epoch of a second process that speaks for the region, if one was heard lately.
+    pub fn twin(&self, region: &Region, now: Instant) -> Option<Epoch> {
+        let twin = self.regions.get(region)?.twin?;
+        (now.saturating_duration_since(twin.heard) <= TWIN_SHOWN).then_some(twin.epoch)
     }
 
     /// How long a region has been silent; none if it was never heard.
@@ -302,6 +354,7 @@ impl Liveness {
                     && !r.partitions.values().any(|p| p.need)
                 {
                     r.asked = None;
+                    r.asks = 0;
                 }
             }
             Input::Bus { up } => {
@@ -343,6 +396,22 @@ impl Liveness {
             _ => *self.clock.insert(BrokerClock::new(now, read.record_ms)),
         };
         if region.epoch.is_some_and(|known| read.epoch < known) {
+            // What the process before had on its way when this one began is no sign of a second one that lives.
+            if read.record_ms >= region.epoch_ms.saturating_add(self.config.twin.as_millis() as u64) {
+                let before = region
+                    .twin
+                    .filter(|twin| twin.epoch == read.epoch)
+                    .map(|twin| twin.told);
+                let again = before.is_none_or(|told| now >= told + self.config.report_again);
+                region.twin = Some(Twin {
+                    epoch: read.epoch,
+                    told: before.filter(|_| !again).unwrap_or(now),
+                    heard: now,
+                });
+                if again {
+                    self.outputs.push_back(Output::Twin(read.region, read.epoch));
+                }
+            }
             self.outputs.push_back(Output::Ignored(Ignored::StaleEpoch));
             return;
         }
@@ -369,7 +438,7 @@ impl Liveness {
             }
             Some(p) => {
                 let gap = read.seq != p.seq.next() && !defect::is(Defect::GapIgnored);
-                let missed = p.epoch != read.epoch || gap;
+                let missed = p.epoch != read.epoch || gap || read.what == What::Lost;
                 p.epoch = read.epoch;
                 p.seq = read.seq;
                 p.behind = at_end;
@@ -380,6 +449,7 @@ impl Liveness {
         };
         if region.epoch != Some(read.epoch) {
             region.epoch = Some(read.epoch);
+            region.epoch_ms = read.record_ms;
             self.outputs
                 .push_back(Output::NewEpoch(read.region.clone(), read.epoch));
         }
@@ -407,7 +477,7 @@ impl Liveness {
         if counts && region.asked.is_none() && region.partitions.values().any(|p| p.need) {
             region.asked = Some(now);
             // A speaker begins with a snapshot by itself; asking for another would only double it.
-            if !read.begins_snapshot {
+            if read.what != What::SnapshotBegin {
                 self.outputs.push_back(Output::Ask(read.region));
             }
         }
@@ -457,9 +527,11 @@ impl Liveness {
                     if now >= lost_at(&self.config, not_before, *heard, &region.partitions) {
                         region.state = State::Lost { heard: *heard };
                         region.asked = None;
+                        region.asks = 0;
                         outputs.push(Output::Lost(name.clone()));
-                    } else if region.asked.is_some_and(|asked| now >= asked + self.config.ask_again) {
+                    } else if ask_at(&self.config, region).is_some_and(|at| now >= at) {
                         region.asked = Some(now);
+                        region.asks += 1;
                         outputs.push(Output::Ask(name.clone()));
                     }
                 }
@@ -491,7 +563,7 @@ impl Liveness {
                             lost_at(&self.config, self.not_before, heard, &region.partitions),
                             "region is silent",
                         )),
-                        region.asked.map(|a| (a + self.config.ask_again, "snapshot is missing")),
+                        ask_at(&self.config, region).map(|at| (at, "snapshot is missing")),
                     ),
                 };
                 state.into_iter().chain(ask)
@@ -503,6 +575,12 @@ impl Liveness {
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
+}
+
+/// When a snapshot that is missing is asked for again.
+fn ask_at(config: &Config, region: &RegionState) -> Option<Instant> {
+    let pause = config.ask_again * 2_u32.saturating_pow(region.asks.min(ASKS_DOUBLE));
+    region.asked.map(|asked| asked + pause)
 }
 
 /// When a live region that says nothing more is lost.

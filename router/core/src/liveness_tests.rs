@@ -29,7 +29,7 @@ impl Rig {
                 seq: Seq(seq),
                 record_ms: T0_MS + said,
                 caught_up,
-                begins_snapshot: false,
+                what: What::Other,
             }),
         );
         self.outputs()
@@ -313,7 +313,7 @@ fn a_speaker_that_begins_with_a_snapshot_is_asked_only_if_it_does_not_end() {
             seq: Seq(1),
             record_ms: T0_MS,
             caught_up: true,
-            begins_snapshot: true,
+            what: What::SnapshotBegin,
         }),
     );
     assert!(!rig.outputs().contains(&Output::Ask(east())));
@@ -344,7 +344,7 @@ fn an_unconfigured_region_is_reported_once_in_a_while() {
                 seq: Seq(1),
                 record_ms: T0_MS + ms,
                 caught_up: true,
-                begins_snapshot: false,
+                what: What::Other,
             }),
         );
         rig.outputs().iter().filter(|o| matches!(o, Output::Unknown(_))).count()

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use skerry_bus::{Command, CorrelationId, Reply, ReplyBody};
+use skerry_bus::{CorrelationId, Reply, ReplyBody};
 
 use crate::defect::{self, Defect};
 
@@ -49,19 +49,22 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// A record was read, with a command or without one; nothing is to be answered then.
-    pub fn read(&mut self, partition: i32, offset: i64, command: Option<&Command>) {
+    /// A record was read, with a command (its name, and whether it ends with a sum of several answers) or without one;
+    /// nothing is to be answered then.
+    pub fn read(&mut self, partition: i32, offset: i64, command: Option<(&CorrelationId, bool)>) {
         let of = self.partitions.entry(partition).or_default();
         of.next = of.next.max(offset + 1);
-        if let Some(command) = command {
-            let id = command.correlation_id.clone();
+        if let Some((id, summed)) = command {
             if !defect::is(Defect::CommittedEarly) {
                 of.open.insert(offset);
             }
-            if command.body.switch().is_none() {
+            if summed {
                 self.region_wide.insert(id.clone());
             }
-            self.waiting.entry(id).or_default().push_back((partition, offset));
+            self.waiting
+                .entry(id.clone())
+                .or_default()
+                .push_back((partition, offset));
         }
     }
 
@@ -69,8 +72,9 @@ impl Answers {
     /// command; none: nothing hangs on it.
     pub fn answered(&mut self, reply: &Reply, said: Said) -> Option<u64> {
         let id = &reply.correlation_id;
-        // A command for one switch has one answer; a region-wide one ends with the sum.
-        if matches!(reply.body, ReplyBody::SwitchResult { .. }) && self.region_wide.contains(id) {
+        // A command for one switch has one answer; one for many or for regions ends with the sum, unless it was refused whole.
+        let one_of_many = matches!(&reply.body, ReplyBody::SwitchResult { result, .. } if result.switch.is_some());
+        if one_of_many && self.region_wide.contains(id) {
             return None;
         }
         let places = self.waiting.get_mut(id)?;
@@ -131,19 +135,12 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use skerry_bus::reply::CommandResult;
-    use skerry_bus::{CommandBody, Outcome, SwitchId};
+    use skerry_bus::{Outcome, SwitchId};
 
     use super::*;
 
-    fn command(id: &str) -> Command {
-        Command {
-            correlation_id: id.parse().expect("a correlation id"),
-            requester: "demo".into(),
-            deadline_ms: 0,
-            owner_epoch: None,
-            region: None,
-            body: CommandBody::Dump { switch: SwitchId(1) },
-        }
+    fn id(text: &str) -> CorrelationId {
+        text.parse().expect("a correlation id")
     }
 
     fn reply(id: &str) -> Reply {
@@ -176,8 +173,8 @@ mod tests {
     #[test]
     fn the_lowest_unanswered_offset_is_committed_and_only_after_the_acknowledgement() {
         let mut answers = Answers::default();
-        answers.read(0, 5, Some(&command("a")));
-        answers.read(0, 6, Some(&command("b")));
+        answers.read(0, 5, Some((&id("a"), false)));
+        answers.read(0, 6, Some((&id("b"), false)));
         answers.read(0, 7, None);
         assert_eq!(answers.commit(), Some((0, 5)), "everything before the first");
         let b = answers.answered(&reply("b"), said()).expect("b was asked");
@@ -194,7 +191,7 @@ mod tests {
     #[test]
     fn an_answer_that_was_not_taken_is_said_again_and_holds_the_offset() {
         let mut answers = Answers::default();
-        answers.read(3, 0, Some(&command("a")));
+        answers.read(3, 0, Some((&id("a"), false)));
         let token = answers.answered(&reply("a"), said()).expect("asked");
         answers.not_delivered(token);
         assert_eq!(answers.commit(), None);
@@ -207,8 +204,8 @@ mod tests {
     #[test]
     fn a_command_that_was_read_twice_is_answered_twice() {
         let mut answers = Answers::default();
-        answers.read(0, 0, Some(&command("a")));
-        answers.read(0, 1, Some(&command("a")));
+        answers.read(0, 0, Some((&id("a"), false)));
+        answers.read(0, 1, Some((&id("a"), false)));
         for end in [1, 2] {
             let token = answers.answered(&reply("a"), said()).expect("asked");
             answers.delivered(token);
@@ -219,15 +216,7 @@ mod tests {
     #[test]
     fn a_region_wide_command_is_done_with_its_sum() {
         let mut answers = Answers::default();
-        let snapshot = "s".parse().expect("a correlation id");
-        answers.read(
-            0,
-            0,
-            Some(&Command {
-                body: CommandBody::RegionSnapshot { snapshot },
-                ..command("a")
-            }),
-        );
+        answers.read(0, 0, Some((&id("a"), true)));
         assert_eq!(answers.answered(&reply("a"), said()), None, "one region of several");
         let done = Reply {
             body: ReplyBody::Done {
@@ -239,5 +228,14 @@ mod tests {
         let token = answers.answered(&done, said()).expect("the whole");
         answers.delivered(token);
         assert_eq!(answers.commit(), Some((0, 1)));
+
+        answers.read(0, 1, Some((&id("b"), true)));
+        let mut refused = reply("b");
+        if let ReplyBody::SwitchResult { result, .. } = &mut refused.body {
+            result.switch = None;
+        }
+        let token = answers.answered(&refused, said()).expect("the whole was refused");
+        answers.delivered(token);
+        assert_eq!(answers.commit(), Some((0, 2)));
     }
 }

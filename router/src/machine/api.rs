@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use skerry_bus::api::{FieldError, FlowRequest, JoinRequest, MirrorRequest, OperationView, Problem};
-use skerry_bus::{FlowId, PointId, SwitchId};
+use skerry_bus::{FlowId, PointId, Region, SwitchId};
 
 /// A question or a wish.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +12,24 @@ pub enum ApiRequest {
     Status,
     /// `GET /v2/regions`
     Regions,
+    /// `GET /v2/regions/{region}`
+    Region(Region),
+    /// `PUT /v2/regions/{region}/drain`
+    Drain {
+        /// The region.
+        region: Region,
+        /// Also if switches have no other region.
+        force: bool,
+        /// Only say what would be done.
+        dry_run: bool,
+    },
+    /// `DELETE /v2/regions/{region}/drain`
+    Undrain {
+        /// The region.
+        region: Region,
+        /// Do nothing.
+        dry_run: bool,
+    },
     /// `GET /v2/links`
     Links,
     /// `GET /v2/switches`

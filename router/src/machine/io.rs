@@ -44,8 +44,21 @@ pub enum Input {
         record_ms: u64,
         /// Whether the reader knows of nothing after it in this partition.
         caught_up: bool,
+        /// Its key.
+        key: Vec<u8>,
         /// Its payload, put together from its chunks.
         payload: Vec<u8>,
+    },
+    /// Chunks that do not make a message.
+    Unreadable {
+        /// The topic.
+        topic: Topic,
+        /// The partition.
+        partition: i32,
+        /// Where the first of them stands.
+        offset: i64,
+        /// Why.
+        cause: String,
     },
     /// The reader stands at the end of a partition.
     CaughtUp {

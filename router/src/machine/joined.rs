@@ -41,6 +41,7 @@ impl Router {
                     body: text,
                 });
                 self.publish(Topic::StatePresence, key, body);
+                self.tell_routing(now, record.switch);
             }
             P::Forget(switch) => {
                 self.store(Write::Delete {
@@ -48,6 +49,7 @@ impl Router {
                     id: switch.to_string(),
                 });
                 self.publish(Topic::StatePresence, switch.to_string(), Vec::new());
+                self.tell_routing(now, switch);
                 self.active.remove(&switch);
                 self.served.remove(&switch);
                 self.unserved.remove(&switch);
@@ -83,6 +85,30 @@ impl Router {
             P::Passed(event) => self.on_event(now, event),
             P::Ignored { reason, .. } => self.count("events_ignored_total", "reason", format!("{reason:?}")),
             P::UnknownRegion(region) => self.unknown_region(&region),
+            P::Drained { region, moved } => {
+                self.fact(
+                    false,
+                    format!("region {region} is drained: {moved} switches moved, and nothing is left to move"),
+                );
+            }
+            P::Twin {
+                region,
+                epoch,
+                speaker,
+                other,
+                other_speaker,
+            } => {
+                self.count("twin_speakers_total", "region", region.to_string());
+                let name = |name: String| if name.is_empty() { "no name".to_owned() } else { name };
+                let (speaker, other_speaker) = (name(speaker), name(other_speaker));
+                self.fact(
+                    true,
+                    format!(
+                        "two speakers speak for region {region}: epoch {epoch} ({speaker}), which is followed, and epoch {other} \
+                         ({other_speaker}), which is ignored: stop one, or give it a region of its own"
+                    ),
+                );
+            }
         }
     }
 
@@ -104,6 +130,7 @@ impl Router {
                 term,
             },
         );
+        self.tell_routing(now, switch);
         self.links.handle_input(
             now,
             links::Input::Active {
@@ -312,6 +339,7 @@ impl Router {
                 self.tables.handle_input(now, input);
             }
             routing::Output::Reply { requester, reply } => {
+                self.count_answer(&reply.body);
                 if !self.answer_plan(&reply) {
                     self.answer(requester, &reply);
                 }

@@ -14,6 +14,7 @@
 mod answers;
 pub mod api;
 pub mod clock;
+mod drains;
 mod event_log;
 mod flows;
 mod io;
@@ -33,7 +34,7 @@ use std::time::Instant;
 
 use skerry_bus::api::Features;
 use skerry_bus::service::LinkStatus;
-use skerry_bus::{Availability, BrokerClock, Generation, PortNo, Region, SwitchId, Term, Topic};
+use skerry_bus::{Availability, BrokerClock, Generation, PortNo, Region, RegionRecord, SwitchId, Term, Topic};
 use skerry_monitor as monitor;
 use skerry_router_core::presence::{self, PresenceMachine};
 use skerry_router_core::{links, routing, strangers, sync, tables};
@@ -41,6 +42,7 @@ use skerry_router_core::{links, routing, strangers, sync, tables};
 use answers::Answers;
 use event_log::EventLog;
 use flows::Flows;
+use records::Read;
 use refused::Refused;
 
 pub use flows::Config as FlowsConfig;
@@ -85,6 +87,8 @@ pub struct Router {
     /// Where each switch is active.
     active: BTreeMap<SwitchId, (Option<Region>, Term)>,
     live: BTreeMap<Region, bool>,
+    /// What operators decided about regions.
+    drains: BTreeMap<Region, RegionRecord>,
     command_number: u64,
     outputs: VecDeque<Output>,
 }
@@ -99,9 +103,36 @@ impl Router {
                 offset,
                 record_ms,
                 caught_up,
+                key,
                 payload,
             } => {
-                self.record(now, topic, partition, offset, record_ms, caught_up, &payload);
+                let read = Read {
+                    topic: &topic,
+                    partition,
+                    offset,
+                    record_ms,
+                    caught_up,
+                    key: &key,
+                    payload: &payload,
+                };
+                self.record(now, read);
+            }
+            Input::Unreadable {
+                topic,
+                partition,
+                offset,
+                cause,
+            } => {
+                let read = Read {
+                    topic: &topic,
+                    partition,
+                    offset,
+                    record_ms: 0,
+                    caught_up: false,
+                    key: &[],
+                    payload: &[],
+                };
+                self.dead_letter(read, cause);
             }
             Input::CaughtUp {
                 topic: Topic::RegionEvents(region),
@@ -132,6 +163,7 @@ impl Router {
                     );
                     if up {
                         self.tables.handle_input(now, tables::Input::BusBack);
+                        self.say_regions();
                     }
                 }
                 self.presence.handle_input(now, presence::Input::Bus { up });

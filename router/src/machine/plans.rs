@@ -40,6 +40,7 @@ impl Router {
             deadline_ms: self.now_ms(now) + DEADLINE.as_millis() as u64,
             owner_epoch: None,
             region: None,
+            epoch: None,
             body: CommandBody::Plan { switch, wanted: None },
         };
         self.routing

@@ -2,8 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use skerry_bus::reply::CommandResult;
 use skerry_bus::service::DeadLetter;
-use skerry_bus::{Command, Decoded, Latency, LatencyBody, LinkId, RegionEvent, Topic, decode, encode};
+use skerry_bus::topic::partition_of;
+use skerry_bus::{
+    Cause, Command, CommandHead, Decoded, EventHead, Latency, LatencyBody, LinkId, Outcome, RegionEvent, Reply,
+    ReplyBody, SwitchId, Topic, decode, encode,
+};
 use skerry_monitor as monitor;
 use skerry_router_core::{presence, routing};
 
@@ -11,82 +16,172 @@ use super::Router;
 
 /// Longest payload that is copied into a dead letter, in characters.
 const DEAD_LETTER_PAYLOAD_MAX: usize = 4_096;
+/// Longest key that is copied, in characters: those of the contract are much shorter.
+const KEY_MAX: usize = 256;
+
+/// A record as it was read.
+#[derive(Clone, Copy)]
+pub(super) struct Read<'r> {
+    pub topic: &'r Topic,
+    pub partition: i32,
+    pub offset: i64,
+    pub record_ms: u64,
+    pub caught_up: bool,
+    pub key: &'r [u8],
+    pub payload: &'r [u8],
+}
 
 impl Router {
-    #[expect(clippy::too_many_arguments, reason = "a record has that many parts")]
-    pub(super) fn record(
-        &mut self,
-        now: Instant,
-        topic: Topic,
-        partition: i32,
-        offset: i64,
-        record_ms: u64,
-        caught_up: bool,
-        payload: &[u8],
-    ) {
-        match &topic {
-            Topic::RegionEvents(region) => {
-                let Some(event) = self.decoded::<RegionEvent>(&topic, partition, offset, payload) else {
-                    return;
-                };
-                if event.region != *region {
-                    let cause = format!("region {} speaks on the topic of region {region}", event.region);
-                    self.dead_letter(&topic, partition, offset, cause, payload);
-                    return;
+    pub(super) fn record(&mut self, now: Instant, read: Read) {
+        match read.topic {
+            Topic::RegionEvents(region) => match decode::<RegionEvent>(read.payload) {
+                Decoded::Message(event) if event.region != *region => {
+                    let cause = format!("region: {} speaks on the topic of region {region}", event.region);
+                    self.dead_letter(read, cause);
                 }
-                let event = Box::new(event);
-                let input = presence::Input::Event {
-                    partition,
-                    record_ms,
-                    caught_up,
-                    event,
-                };
-                self.presence.handle_input(now, input);
-            }
-            Topic::Latency(region) => {
-                let Some(latency) = self.decoded::<Latency>(&topic, partition, offset, payload) else {
-                    return;
-                };
-                if latency.region == *region {
-                    self.latency(now, latency, record_ms);
+                Decoded::Message(event) => match self.misplaced(read, event.body.switch()) {
+                    None => {
+                        let input = presence::Input::Event {
+                            partition: read.partition,
+                            record_ms: read.record_ms,
+                            caught_up: read.caught_up,
+                            event: Box::new(event),
+                        };
+                        self.presence.handle_input(now, input);
+                    }
+                    Some(cause) => {
+                        self.dead_letter(read, cause);
+                        let (region, epoch, seq) = (event.region, event.epoch, event.seq);
+                        self.unread_event(now, read, EventHead { region, epoch, seq }, true);
+                    }
+                },
+                Decoded::UnknownKind(kind) => {
+                    self.unknown_kind(&kind);
+                    self.event_head(now, read, false);
                 }
-            }
-            Topic::Commands => {
-                let command = self.decoded::<Command>(&topic, partition, offset, payload);
-                self.answers.read(partition, offset, command.as_ref());
-                if let Some(command) = command {
-                    self.routing
-                        .handle_input(now, routing::Input::Command(Box::new(command)));
+                Decoded::Malformed(cause) => {
+                    self.dead_letter(read, cause);
+                    self.event_head(now, read, true);
                 }
-            }
+            },
+            Topic::Latency(region) => match decode::<Latency>(read.payload) {
+                Decoded::Message(latency) if latency.region != *region => {
+                    let cause = format!("region: {} speaks on the topic of region {region}", latency.region);
+                    self.dead_letter(read, cause);
+                }
+                Decoded::Message(latency) => self.latency(now, latency, read.record_ms),
+                Decoded::UnknownKind(kind) => self.unknown_kind(&kind),
+                Decoded::Malformed(cause) => self.dead_letter(read, cause),
+            },
+            Topic::Commands => match decode::<Command>(read.payload) {
+                Decoded::Message(command) => match self.misplaced(read, command.body.switch()) {
+                    None => {
+                        let (id, switch) = (&command.correlation_id, command.body.switch());
+                        self.answers
+                            .read(read.partition, read.offset, Some((id, switch.is_none())));
+                        self.routing
+                            .handle_input(now, routing::Input::Command(Box::new(command)));
+                    }
+                    Some(cause) => {
+                        self.dead_letter(read, cause.clone());
+                        self.refuse_command(read, cause);
+                    }
+                },
+                Decoded::UnknownKind(kind) => {
+                    self.unknown_kind(&kind);
+                    self.refuse_command(read, format!("kind: {kind:?} is not known to this version"));
+                }
+                Decoded::Malformed(cause) => {
+                    self.dead_letter(read, cause.clone());
+                    self.refuse_command(read, cause);
+                }
+            },
+            Topic::StateRegions => self.region_record(now, read),
             other => {
                 let cause = format!("{other} is not read by a router");
-                self.dead_letter(&topic, partition, offset, cause, payload);
+                self.dead_letter(read, cause);
             }
         }
     }
 
-    pub(super) fn decoded<T: serde::de::DeserializeOwned>(
-        &mut self,
-        topic: &Topic,
-        partition: i32,
-        offset: i64,
-        payload: &[u8],
-    ) -> Option<T> {
-        match decode::<T>(payload) {
-            Decoded::Message(message) => Some(message),
-            Decoded::UnknownKind(kind) => {
-                self.count("records_unknown_kind_total", "kind", kind.chars().take(64).collect());
-                None
-            }
-            Decoded::Malformed(cause) => {
-                self.dead_letter(topic, partition, offset, cause, payload);
-                None
-            }
+    /// What is wrong with where a record stands: everything about a switch has its id as the key, and the partition follows
+    /// from that, so that its messages keep their order and its owner reads them.
+    fn misplaced(&self, read: Read, switch: Option<SwitchId>) -> Option<String> {
+        let needed = switch?.to_string();
+        let partition = partition_of(&needed, self.config.partitions);
+        if read.key != needed.as_bytes() {
+            let key: String = String::from_utf8_lossy(read.key).chars().take(64).collect();
+            Some(format!("key: it is {key:?}, and the message is about switch {needed}"))
+        } else if read.partition != partition {
+            let of = self.config.partitions;
+            Some(format!(
+                "partition: switch {needed} belongs to partition {partition} of {of}: has the writer another number of them?"
+            ))
+        } else {
+            None
         }
     }
 
-    pub(super) fn dead_letter(&mut self, topic: &Topic, partition: i32, offset: i64, cause: String, payload: &[u8]) {
+    /// A message of a region that says nothing to this version still has its position: behind it nothing is missing.
+    fn event_head(&mut self, now: Instant, read: Read, lost: bool) {
+        if let (Topic::RegionEvents(region), Decoded::Message(head)) = (read.topic, decode::<EventHead>(read.payload))
+            && head.region == *region
+        {
+            self.unread_event(now, read, head, lost);
+        }
+    }
+
+    fn unread_event(&mut self, now: Instant, read: Read, head: EventHead, lost: bool) {
+        let input = presence::Input::Unread {
+            partition: read.partition,
+            record_ms: read.record_ms,
+            caught_up: read.caught_up,
+            head,
+            lost,
+        };
+        self.presence.handle_input(now, input);
+    }
+
+    /// Refuse a command that cannot be read or stands in the wrong place, if it can be seen who waits for the answer.
+    fn refuse_command(&mut self, read: Read, detail: String) {
+        let Decoded::Message(head) = decode::<CommandHead>(read.payload) else {
+            return self.answers.read(read.partition, read.offset, None);
+        };
+        let id = &head.correlation_id;
+        self.answers.read(read.partition, read.offset, Some((id, false)));
+        let result = CommandResult {
+            switch: head.switch,
+            outcome: Outcome::Rejected,
+            cause: Some(Cause::Malformed { detail }),
+            generation: None,
+            messages: 0,
+            objects: None,
+        };
+        let body = ReplyBody::SwitchResult {
+            result,
+            dump: None,
+            plan: None,
+        };
+        let reply = Reply {
+            correlation_id: head.correlation_id,
+            body,
+        };
+        self.answer(head.requester, &reply);
+    }
+
+    fn unknown_kind(&mut self, kind: &str) {
+        self.count("records_unknown_kind_total", "kind", kind.chars().take(64).collect());
+    }
+
+    pub(super) fn dead_letter(&mut self, read: Read, cause: String) {
+        let Read {
+            topic,
+            partition,
+            offset,
+            key,
+            payload,
+            ..
+        } = read;
         self.count("records_malformed_total", "topic", topic.to_string());
         self.fact(
             true,
@@ -102,7 +197,8 @@ impl Router {
                 .take(DEAD_LETTER_PAYLOAD_MAX)
                 .collect(),
         };
-        self.publish(Topic::DeadLetter, topic.to_string(), encode(&letter));
+        let key = String::from_utf8_lossy(key).chars().take(KEY_MAX).collect();
+        self.publish(Topic::DeadLetter, key, encode(&letter));
     }
 
     pub(super) fn latency(&mut self, now: Instant, latency: Latency, record_ms: u64) {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use skerry_bus::api::Features;
 use skerry_bus::service::LinkStatus;
-use skerry_bus::{Generation, LinkId, PresenceRecord, SwitchId};
+use skerry_bus::{Generation, LinkId, PresenceRecord, RegionRecord, SwitchId};
 use skerry_monitor::{SlaRecord, fleet};
 use skerry_router_core::presence::{self, PresenceMachine};
 use skerry_router_core::{links, routing, strangers, sync, tables};
@@ -81,6 +81,7 @@ impl Router {
             left: BTreeMap::new(),
             active: BTreeMap::new(),
             live: BTreeMap::new(),
+            drains: BTreeMap::new(),
             command_number: 0,
             outputs: VecDeque::new(),
             config,
@@ -107,6 +108,10 @@ impl Router {
                     let link: LinkId = id(object)?;
                     let StoredLink { status } = body(object)?;
                     router.links.handle_input(now, links::Input::Restored { link, status });
+                }
+                "region" => {
+                    let record: RegionRecord = body(object)?;
+                    router.restore_region(now, record);
                 }
                 "features" => {
                     router.features = body(object)?;

@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use skerry_bus::{Availability, Command, CommandBody, CorrelationId, Region, Reply, Topic, VirtualEventBody, encode};
+use skerry_bus::{
+    Availability, Command, CommandBody, CorrelationId, Outcome, Region, Reply, ReplyBody, SwitchId, Topic,
+    VirtualEventBody, encode,
+};
+use skerry_router_core::routing;
 
 use super::answers::Said;
 use super::{Output, Router};
@@ -72,11 +76,13 @@ impl Router {
             deadline_ms: self.now_ms(now) + ROLE_DEADLINE.as_millis() as u64,
             owner_epoch: Some(self.config.owner_epoch),
             region: Some(region.clone()),
+            epoch: self.presence.liveness().epoch(region),
             body,
         }
     }
 
-    pub(super) fn send_command(&mut self, region: &Region, command: Command) {
+    pub(super) fn send_command(&mut self, region: &Region, mut command: Command) {
+        command.epoch = self.presence.liveness().epoch(region);
         let key = command
             .body
             .switch()
@@ -104,6 +110,49 @@ impl Router {
             name,
             label: (label, value),
         });
+    }
+
+    /// Who reaches a switch, for whoever asks it something.
+    pub(super) fn tell_routing(&mut self, now: Instant, switch: SwitchId) {
+        let sight = self.presence.switch(switch);
+        let regions = sight.map(|s| s.reaches().iter().map(|(name, r)| (name.clone(), r.mode)).collect());
+        let reason = match sight {
+            None => String::new(),
+            Some(s) if s.active().is_some() => String::new(),
+            Some(s) if s.reaches().is_empty() && s.status() == "region_lost" => "its region was lost".to_owned(),
+            Some(s) if s.reaches().is_empty() => "it is connected nowhere".to_owned(),
+            Some(s) => {
+                let reaches = s.reaches().iter();
+                let why: Vec<String> = reaches
+                    .map(|(name, reach)| format!("region {name} {}", self.why_not(name, reach.mode)))
+                    .collect();
+                why.join(", ")
+            }
+        };
+        let input = routing::Input::Reached {
+            switch,
+            regions,
+            reason,
+        };
+        self.routing.handle_input(now, input);
+    }
+
+    /// Commands of services are counted by how they ended, and those that were refused by the reason.
+    pub(super) fn count_answer(&mut self, body: &ReplyBody) {
+        let ReplyBody::SwitchResult { result, .. } = body else {
+            return;
+        };
+        let outcome = match result.outcome {
+            Outcome::Applied => "applied",
+            Outcome::Rejected => "rejected",
+            Outcome::Expired => "expired",
+            Outcome::Superseded => "superseded",
+            Outcome::Failed => "failed",
+        };
+        self.count("commands_total", "outcome", outcome.to_owned());
+        if let (Outcome::Rejected, Some(cause)) = (result.outcome, &result.cause) {
+            self.count("commands_refused_total", "cause", cause.kind().to_owned());
+        }
     }
 
     pub(super) fn fact(&mut self, warn: bool, text: String) {

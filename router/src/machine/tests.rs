@@ -1,5 +1,9 @@
 //! The whole router in virtual time, with regions that answer as speakers do, over records and nothing else.
 
+mod bad_input;
+mod drains;
+mod start_order;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -19,7 +23,7 @@ use skerry_monitor::{Threshold, fleet};
 use skerry_router_core::presence::RegionConfig;
 use skerry_router_core::{presence, sync};
 
-use super::api::{ApiRequest, ApiResponse};
+use super::api::{ApiRequest, ApiResponse, FeaturesPatch};
 use super::*;
 use crate::store::{Stored, Write};
 
@@ -67,12 +71,39 @@ struct Bench {
     last_latency: Instant,
     token: u64,
     offset: i64,
+    /// Key of the next record, instead of the right one.
+    key: Option<Vec<u8>>,
+    /// Records of other topics than the commands of regions, and what was counted and told, since somebody looked.
+    said: Vec<(Topic, Value)>,
+    counted: BTreeMap<(String, String), u32>,
+    facts: Vec<String>,
+    committed: BTreeMap<i32, i64>,
+    /// Region snapshots that were asked for.
+    asked: Vec<(Region, CorrelationId)>,
+    /// There is no router, or no Kafka: nothing is read, and nobody hears what is said.
+    deaf: bool,
+    /// A switch whose entry in snapshots cannot be read.
+    garbled: Option<SwitchId>,
 }
 
 use skerry_bus::LinkId;
 
 fn region(name: &str) -> Region {
     name.parse().expect("a region")
+}
+
+fn partition_of(switch: SwitchId) -> i32 {
+    skerry_bus::topic::partition_of(&switch.to_string(), PARTITIONS)
+}
+
+/// The key that a writer gives a message: the switch it is about.
+fn key_of(payload: &[u8]) -> Vec<u8> {
+    let switch = match (decode::<RegionEvent>(payload), decode::<Command>(payload)) {
+        (Decoded::Message(event), _) => event.body.switch(),
+        (_, Decoded::Message(command)) => command.body.switch(),
+        _ => None,
+    };
+    switch.map_or_else(Vec::new, |s| s.to_string().into_bytes())
 }
 
 fn config() -> Config {
@@ -110,7 +141,24 @@ fn link(from: u64) -> (PortRef, PortRef) {
 }
 
 impl Bench {
+    /// Everything runs, and everybody knows everybody.
     fn new() -> Self {
+        let mut bench = Bench::bare();
+        let now = bench.now;
+        bench.router.handle_input(now, Input::Bus { up: true });
+        bench
+            .router
+            .handle_input(now, Input::Clock(BrokerClock::new(now, START_MS)));
+        bench.everything_is_caught_up();
+        for at in 0..2 {
+            bench.connect(at);
+        }
+        bench.run(Duration::from_secs(3));
+        bench
+    }
+
+    /// A router that has heard nothing, not even of Kafka.
+    fn bare() -> Self {
         let now = Instant::now();
         let router = Router::new(config(), Vec::new(), now).expect("nothing is stored");
         let speaker = |name: &str| Speaker {
@@ -120,7 +168,7 @@ impl Bench {
             alive: true,
             full: false,
         };
-        let mut bench = Bench {
+        Bench {
             router,
             now,
             start: now,
@@ -135,17 +183,15 @@ impl Bench {
             last_latency: now,
             token: 0,
             offset: 0,
-        };
-        bench.router.handle_input(now, Input::Bus { up: true });
-        bench
-            .router
-            .handle_input(now, Input::Clock(BrokerClock::new(now, START_MS)));
-        bench.everything_is_caught_up();
-        for at in 0..2 {
-            bench.connect(at);
+            key: None,
+            said: Vec::new(),
+            counted: BTreeMap::new(),
+            facts: Vec::new(),
+            committed: BTreeMap::new(),
+            asked: Vec::new(),
+            deaf: false,
+            garbled: None,
         }
-        bench.run(Duration::from_secs(3));
-        bench
     }
 
     fn everything_is_caught_up(&mut self) {
@@ -191,67 +237,83 @@ impl Bench {
 
     fn tell(&mut self, at: usize, correlation_id: Option<CorrelationId>, body: RegionEventBody) {
         let partitions = match body.switch() {
-            Some(switch) => {
-                let partition = skerry_bus::topic::partition_of(&switch.to_string(), PARTITIONS);
-                partition..partition + 1
-            }
+            Some(switch) => partition_of(switch)..partition_of(switch) + 1,
             None => 0..PARTITIONS,
         };
         for partition in partitions {
-            let speaker = &mut self.speakers[at];
-            let seq = speaker.seq.entry(partition).or_default();
-            *seq += 1;
-            let event = RegionEvent {
-                region: speaker.region.clone(),
-                epoch: speaker.epoch,
-                seq: Seq(*seq),
-                at_ms: START_MS,
-                correlation_id: correlation_id.clone(),
-                body: body.clone(),
-            };
-            let topic = Topic::RegionEvents(speaker.region.clone());
-            self.read(topic, partition, encode(&event));
+            self.tell_in(at, partition, correlation_id.clone(), body.clone());
         }
+    }
+
+    fn tell_in(&mut self, at: usize, partition: i32, correlation_id: Option<CorrelationId>, body: RegionEventBody) {
+        let event = RegionEvent {
+            region: self.speakers[at].region.clone(),
+            epoch: self.speakers[at].epoch,
+            seq: self.next_seq(at, partition),
+            at_ms: START_MS,
+            correlation_id,
+            body,
+        };
+        let topic = Topic::RegionEvents(self.speakers[at].region.clone());
+        self.read(topic, partition, encode(&event));
+    }
+
+    fn next_seq(&mut self, at: usize, partition: i32) -> Seq {
+        let seq = self.speakers[at].seq.entry(partition).or_default();
+        *seq += 1;
+        Seq(*seq)
     }
 
     fn read(&mut self, topic: Topic, partition: i32, payload: Vec<u8>) {
         self.offset += 1;
         let (offset, record_ms, caught_up) = (self.offset, self.ms(), true);
+        let key = self.key.take().unwrap_or_else(|| key_of(&payload));
+        if self.deaf {
+            return;
+        }
         let input = Input::Record {
             topic,
             partition,
             offset,
             record_ms,
             caught_up,
+            key,
             payload,
         };
         self.router.handle_input(self.now, input);
     }
 
     fn snapshot(&mut self, at: usize, snapshot: CorrelationId) {
-        self.tell(
-            at,
-            None,
-            RegionEventBody::SnapshotBegin {
-                snapshot: snapshot.clone(),
-            },
-        );
-        let mut count = BTreeMap::new();
-        for switch in self.switches.keys().copied().collect::<Vec<_>>() {
-            let state = self.state(at, switch);
-            *count
-                .entry(skerry_bus::topic::partition_of(&switch.to_string(), PARTITIONS))
-                .or_insert(0) += 1;
-            self.tell(
-                at,
-                None,
-                RegionEventBody::SnapshotSwitch {
-                    snapshot: snapshot.clone(),
+        for partition in 0..PARTITIONS {
+            let name = || snapshot.clone();
+            self.tell_in(at, partition, None, RegionEventBody::SnapshotBegin { snapshot: name() });
+            let all = self.switches.keys().copied();
+            let here: Vec<SwitchId> = all.filter(|s| partition_of(*s) == partition).collect();
+            for switch in &here {
+                if self.garbled == Some(*switch) {
+                    let (region, epoch) = (self.speakers[at].region.clone(), self.speakers[at].epoch);
+                    let seq = self.next_seq(at, partition);
+                    let entry = json!({
+                        "region": region, "epoch": epoch, "seq": seq, "at_ms": 1,
+                        "kind": "snapshot_switch", "snapshot": snapshot, "state": "?",
+                    });
+                    self.read(Topic::RegionEvents(region), partition, entry.to_string().into_bytes());
+                    continue;
+                }
+                let state = self.state(at, *switch);
+                let entry = RegionEventBody::SnapshotSwitch {
+                    snapshot: name(),
                     state,
-                },
-            );
+                };
+                self.tell_in(at, partition, None, entry);
+            }
+            let switches = here.len() as u32;
+            let end = RegionEventBody::SnapshotEnd {
+                snapshot: name(),
+                switches,
+            };
+            self.tell_in(at, partition, None, end);
         }
-        self.tell(at, None, RegionEventBody::SnapshotEnd { snapshot, switches: 0 });
     }
 
     fn connect(&mut self, at: usize) {
@@ -264,7 +326,8 @@ impl Bench {
         for number in 1..=SWITCHES {
             let (a, b) = link(number);
             for (from, to) in [(a, b), (b, a)] {
-                if self.switches[&to.switch].master.as_ref() == Some(&self.speakers[at].region) {
+                let sight = self.switches.get(&to.switch);
+                if sight.and_then(|s| s.master.as_ref()) == Some(&self.speakers[at].region) {
                     self.tell(
                         at,
                         None,
@@ -334,7 +397,13 @@ impl Bench {
                 self.tell(at, Some(id.clone()), RegionEventBody::SwitchChanged { state });
                 self.tell(at, Some(id), result(switch, Outcome::Applied, None, None));
             }
-            CommandBody::RegionSnapshot { snapshot } => self.snapshot(at, snapshot),
+            CommandBody::RegionSnapshot { snapshot } => {
+                // It is written to every partition, and done once.
+                if self.asked.last() != Some(&(name.clone(), snapshot.clone())) {
+                    self.asked.push((name, snapshot.clone()));
+                    self.snapshot(at, snapshot);
+                }
+            }
             CommandBody::Desired {
                 switch,
                 term,
@@ -401,7 +470,7 @@ impl Bench {
                         .iter()
                         .position(|s| s.region == name)
                         .expect("a known region");
-                    if self.speakers[at].alive {
+                    if self.speakers[at].alive && !self.deaf {
                         self.command(at, command);
                     }
                 }
@@ -415,11 +484,26 @@ impl Bench {
                 Output::Answer { token, response } => {
                     answers.insert(token, *response);
                 }
-                Output::Publish { .. }
-                | Output::LookForRegions
-                | Output::Commit { .. }
-                | Output::Count { .. }
-                | Output::Fact { .. } => {}
+                Output::Publish {
+                    topic, payload, token, ..
+                } => {
+                    self.said
+                        .push((topic, serde_json::from_slice(&payload).unwrap_or(Value::Null)));
+                    if let Some(token) = token {
+                        self.router.handle_input(self.now, Input::Delivered { token });
+                    }
+                }
+                Output::Commit { partition, offset } => {
+                    self.committed.insert(partition, offset);
+                }
+                Output::Count {
+                    name,
+                    label: (_, value),
+                } => {
+                    *self.counted.entry((name.to_owned(), value)).or_default() += 1;
+                }
+                Output::Fact { text, .. } => self.facts.push(text),
+                Output::LookForRegions => {}
             }
         }
         answers
@@ -440,6 +524,7 @@ impl Bench {
                             RegionEventBody::Heartbeat {
                                 switches: 4,
                                 coalesced: 0,
+                                speaker: String::new(),
                             },
                         );
                         self.digests(at);
@@ -510,9 +595,8 @@ impl Bench {
         panic!("operation {id} did not end");
     }
 
-    fn restart(&mut self) {
-        let stored = self
-            .store
+    fn stored(&self) -> Vec<Stored> {
+        self.store
             .iter()
             .map(|((kind, id), body)| Stored {
                 kind: kind.clone(),
@@ -520,7 +604,11 @@ impl Bench {
                 revision: 1,
                 body: body.clone(),
             })
-            .collect();
+            .collect()
+    }
+
+    fn restart(&mut self) {
+        let stored = self.stored();
         let config = Config {
             owner_epoch: 2,
             ..config()

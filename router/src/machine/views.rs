@@ -2,9 +2,8 @@
 
 use std::time::Instant;
 
-use serde_json::json;
 use skerry_bus::SwitchId;
-use skerry_bus::api::{LinkView, RegionView, StatusView, SwitchView};
+use skerry_bus::api::{ConnectionView, ConnectionsView, LinkView, RegionView, StatusView, SwitchView};
 use skerry_bus::service::LinkStatus;
 use skerry_router_core::liveness::Status;
 
@@ -17,6 +16,9 @@ impl Router {
         match request {
             ApiRequest::Status => ApiResponse::ok(&self.status(now)),
             ApiRequest::Regions => ApiResponse::ok(&self.regions(now)),
+            ApiRequest::Region(region) => self.region_answer(now, &region),
+            ApiRequest::Drain { region, force, dry_run } => self.drain_region(now, region, force, dry_run),
+            ApiRequest::Undrain { region, dry_run } => self.undrain_region(now, region, dry_run),
             ApiRequest::Links => ApiResponse::ok(&self.link_views(now)),
             ApiRequest::Switches => {
                 let views: Vec<SwitchView> = self.known_switches().into_iter().map(|s| self.switch(now, s)).collect();
@@ -25,8 +27,7 @@ impl Router {
             ApiRequest::Refused => ApiResponse::ok(&self.refused.newest_first().collect::<Vec<_>>()),
             ApiRequest::Switch(id) if self.known_switches().contains(&id) => ApiResponse::ok(&self.switch(now, id)),
             ApiRequest::Connections(id) if self.known_switches().contains(&id) => {
-                let availability = self.availability(now, id);
-                ApiResponse::ok(&json!({ "switch_id": id, "availability": availability.availability }))
+                ApiResponse::ok(&self.connections(now, id))
             }
             ApiRequest::Switch(id) | ApiRequest::Connections(id) | ApiRequest::Plan(id) => {
                 ApiResponse::not_found(&format!("no region ever told of switch {id}"))
@@ -80,7 +81,7 @@ impl Router {
         }
     }
 
-    fn regions(&self, now: Instant) -> Vec<RegionView> {
+    pub(super) fn regions(&self, now: Instant) -> Vec<RegionView> {
         let mut views = Vec::new();
         for region in self.config.presence.regions.iter().map(|r| &r.region) {
             let liveness = self.presence.liveness();
@@ -90,6 +91,11 @@ impl Router {
                     .iter()
                     .any(|a| a.region == *region)
             };
+            let epoch = liveness.epoch(region);
+            let named = |epoch| match self.presence.speaker(region, epoch) {
+                "" => format!("epoch {epoch}"),
+                name => format!("epoch {epoch} ({name})"),
+            };
             views.push(RegionView {
                 region: region.clone(),
                 state: match liveness.status(region).unwrap_or(Status::NeverSeen) {
@@ -98,10 +104,13 @@ impl Router {
                     Status::Lost => "lost",
                 }
                 .to_owned(),
-                epoch: liveness.epoch(region).map(|e| e.0),
+                epoch: epoch.map(|e| e.0),
                 switches: self.active.keys().filter(|s| reaches(s)).count() as u32,
                 active_for: self.active.values().filter(|(r, _)| r.as_ref() == Some(region)).count() as u32,
                 silent_ms: liveness.silent(region, now).map(|d| d.as_millis() as u64),
+                speaker: epoch.map_or_else(String::new, |e| self.presence.speaker(region, e).to_owned()),
+                twin: liveness.twin(region, now).map(named),
+                drain: self.drain_view(region),
             });
         }
         views
@@ -126,6 +135,35 @@ impl Router {
             generation_applied: generation_applied.map_or(0, |g| g.0),
             apply_error: self.apply_errors.get(&switch_id).cloned().unwrap_or_default(),
             last_left: self.left.get(&switch_id).cloned().unwrap_or_default(),
+        }
+    }
+
+    fn connections(&self, now: Instant, switch_id: SwitchId) -> ConnectionsView {
+        let sight = self.presence.switch(switch_id);
+        let active = sight.and_then(|s| s.active());
+        let mut connections = Vec::new();
+        for (region, reach) in sight.into_iter().flat_map(|s| s.reaches()) {
+            connections.push(ConnectionView {
+                region: region.clone(),
+                mode: reach.mode,
+                role: reach.role,
+                active: active == Some(region),
+                term: reach.state.as_ref().and_then(|s| s.term_seen),
+                switch_address: reach.address.clone(),
+                speaker_address: reach.speaker_address.clone(),
+                connected_at_ms: reach.since_ms,
+                uptime_ms: reach.uptime(now).as_millis() as u64,
+                live: self.presence.liveness().is_live(region),
+                drained: self.presence.drain(region).is_some(),
+            });
+        }
+        connections.sort_by_key(|c| !c.active);
+        ConnectionsView {
+            switch_id,
+            state: sight.map_or("disconnected", |s| s.status()).to_owned(),
+            active_region: active.cloned(),
+            term: sight.map_or(skerry_bus::Term(0), |s| s.term()),
+            connections,
         }
     }
 

@@ -93,6 +93,8 @@ pub fn routes(northbound: Northbound) -> Router {
             "/v2/regions",
             get(async |State(n): State<Northbound>| n.ask(ApiRequest::Regions).await),
         )
+        .route("/v2/regions/{region}", get(region))
+        .route("/v2/regions/{region}/drain", put(drain).delete(undrain))
         .route(
             "/v2/links",
             get(async |State(n): State<Northbound>| n.ask(ApiRequest::Links).await),
@@ -232,6 +234,47 @@ macro_rules! ask {
             Err(response) => *response,
         }
     }};
+}
+
+/// Also `?force=true`: although some switches have no other region.
+#[derive(Debug, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct DrainQuery {
+    #[serde(default)]
+    dry_run: bool,
+    #[serde(default)]
+    force: bool,
+}
+
+type DrainOptions = Result<Query<DrainQuery>, axum::extract::rejection::QueryRejection>;
+
+fn drain_query(query: DrainOptions) -> Result<DrainQuery, Box<Response>> {
+    match query {
+        Ok(Query(q)) => Ok(q),
+        Err(e) => Err(Box::new(problem(StatusCode::BAD_REQUEST, "bad-query", &e.body_text()))),
+    }
+}
+
+async fn region(State(n): State<Northbound>, Path(region): Path<String>) -> Response {
+    ask!(n, ApiRequest::Region(id(&region)?))
+}
+
+async fn drain(State(n): State<Northbound>, Path(region): Path<String>, q: DrainOptions) -> Response {
+    ask!(n, {
+        let DrainQuery { dry_run, force } = drain_query(q)?;
+        let region = id(&region)?;
+        ApiRequest::Drain { region, force, dry_run }
+    })
+}
+
+async fn undrain(State(n): State<Northbound>, Path(region): Path<String>, q: WriteOptions) -> Response {
+    ask!(
+        n,
+        ApiRequest::Undrain {
+            region: id(&region)?,
+            dry_run: dry_run(q)?
+        }
+    )
 }
 
 async fn switch(State(n): State<Northbound>, Path(switch_id): Path<String>) -> Response {

@@ -24,7 +24,7 @@ const OF_SWITCHES: [&str; 3] = ["presence", "generation", "object"];
 /// An object as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// `flow`, `operation`, `presence`, `generation`, `object`, `link`, `sla`, `features`, `meta`.
+    /// `flow`, `operation`, `presence`, `generation`, `object`, `link`, `sla`, `region`, `features`, `meta`.
     pub kind: String,
     /// Its id within the kind.
     pub id: String,
@@ -66,7 +66,10 @@ impl Write {
     /// Whether this has to survive a crash of the machine as soon as it was said: what a client asked for. Presence, links,
     /// generations and SLA states are learned again from the regions.
     fn must_survive(&self) -> bool {
-        matches!(self.object().0, "flow" | "operation" | "object" | "features" | "meta")
+        matches!(
+            self.object().0,
+            "flow" | "operation" | "object" | "region" | "features" | "meta"
+        )
     }
 }
 

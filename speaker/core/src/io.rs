@@ -37,6 +37,8 @@ pub struct Config {
     pub region: Region,
     /// Larger than at every earlier start.
     pub epoch: Epoch,
+    /// Which process this is, for a person: its host and where it listens.
+    pub name: String,
     /// What this region may do with its switches.
     pub mode: Mode,
     /// Partitions of the keyed topics; part of the deployment.
@@ -87,6 +89,7 @@ impl Config {
         Config {
             region,
             epoch,
+            name: String::new(),
             mode: Mode::ReadWrite,
             partitions: skerry_bus::topic::PARTITIONS,
             network_key,
@@ -187,6 +190,15 @@ pub enum Input {
     NotDelivered {
         /// The token of [`Output::Publish`].
         token: u64,
+    },
+    /// Chunks of the command topic that do not make a command.
+    CommandUnreadable {
+        /// Where the first of them stands.
+        partition: i32,
+        /// Its offset.
+        offset: i64,
+        /// Why.
+        cause: String,
     },
     /// A partition of the command topic is no longer ours or is read again from the committed offset: what was
     /// read from it and not answered is forgotten, as far as commits go.

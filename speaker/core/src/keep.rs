@@ -474,6 +474,7 @@ pub(crate) fn whole(switch: SwitchId, term: Term, generation: Generation, object
         deadline_ms: 0,
         owner_epoch: None,
         region: None,
+        epoch: None,
         body: CommandBody::Desired {
             switch,
             term,

@@ -46,6 +46,7 @@ struct Answer {
 pub(crate) struct Publisher {
     region: Region,
     epoch: Epoch,
+    name: String,
     heartbeat: Duration,
     /// Next position per partition of the events topic and of the latency topic.
     seqs: Vec<Seq>,
@@ -72,6 +73,7 @@ impl Publisher {
         Publisher {
             region: config.region.clone(),
             epoch: config.epoch,
+            name: config.name.clone(),
             heartbeat: config.heartbeat,
             seqs: vec![Seq(1); partitions],
             latency_seqs: vec![Seq(1); partitions],
@@ -366,7 +368,12 @@ impl Publisher {
         let coalesced = self.coalesced;
         let key = self.region.to_string();
         for partition in 0..self.partitions() {
-            let body = RegionEventBody::Heartbeat { switches, coalesced };
+            let speaker = self.name.clone();
+            let body = RegionEventBody::Heartbeat {
+                switches,
+                coalesced,
+                speaker,
+            };
             self.write(at_ms, partition, &key, None, body, out);
         }
     }

@@ -196,6 +196,11 @@ impl Speaker {
                 let owed = self.publisher.not_delivered(token, &mut self.outputs);
                 self.commit(now, owed);
             }
+            Input::CommandUnreadable {
+                partition,
+                offset,
+                cause,
+            } => self.chunks_unreadable(partition, offset, cause),
             Input::PartitionLost { partition } => {
                 self.offsets.lost(partition);
                 self.early.retain(|early| early.partition != partition);

@@ -127,6 +127,7 @@ impl Router {
             deadline_ms: skerry_io::wall_clock_ms() + PATIENCE.as_millis() as u64,
             owner_epoch: Some(1),
             region: Some("east".parse().expect("a region")),
+            epoch: None,
             body,
         };
         let topic = Topic::RegionCommands("east".parse().expect("a region"));

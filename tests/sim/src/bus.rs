@@ -1,6 +1,8 @@
 //! Records on their way: from a sender to the log, word of it back, from the log to its readers, commits, and what becomes of all
 //! that while somebody cannot reach the log.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use skerry_bus::Topic;
 use skerry_bus::topic::partition_of;
@@ -96,6 +98,7 @@ impl World {
         id: ClientId,
         topic: &Topic,
         partition: i32,
+        key: String,
         payload: Vec<u8>,
         token: Option<u64>,
     ) -> bool {
@@ -111,6 +114,7 @@ impl World {
         let now = self.now;
         let queue = self.clients[id.0].queues.entry(tp).or_default();
         queue.waiting.push_back(Message {
+            key: key.into(),
             payload: Bytes::from(payload),
             token,
             since: now,
@@ -143,10 +147,10 @@ impl World {
                 format!("log loses {}", String::from_utf8_lossy(&message.payload))
             });
         } else {
-            self.append(tp, message.payload.clone(), Some(id), false);
+            self.append(tp, message.key.clone(), message.payload.clone(), Some(id), false);
         }
         if twice {
-            self.append(tp, message.payload, Some(id), true);
+            self.append(tp, message.key, message.payload, Some(id), true);
         }
         if alive {
             let way = self.way();
@@ -175,11 +179,12 @@ impl World {
     }
 
     /// One more record in the log: its readers are on their way to it.
-    pub(crate) fn append(&mut self, tp: Tp, payload: Bytes, by: Option<ClientId>, again: bool) {
+    pub(crate) fn append(&mut self, tp: Tp, key: Arc<str>, payload: Bytes, by: Option<ClientId>, again: bool) {
         let ms = broker_ms(self.now);
         let offset = self.log.append(
             tp,
             Record {
+                key,
                 payload: payload.clone(),
                 ms,
             },
@@ -207,7 +212,7 @@ impl World {
         if let Some(tp) = self.log.tp(&Topic::Commands, partition) {
             let offset = self.log.end(tp);
             self.judge.asked(&self.asked, n, tp, offset);
-            self.append(tp, payload.into(), None, false);
+            self.append(tp, key.into(), payload.into(), None, false);
         }
     }
 

@@ -8,6 +8,7 @@
 //! ```
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -30,6 +31,8 @@ pub enum Who {
 /// A record on its way.
 #[derive(Debug, Clone)]
 pub struct Message {
+    /// Its key.
+    pub key: Arc<str>,
     /// What it says.
     pub payload: Bytes,
     /// Its fate is told with this.

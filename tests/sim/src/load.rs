@@ -279,6 +279,7 @@ pub fn record(all: &[Asked], number: usize, scenario: &Scenario, now: Ns) -> Vec
         deadline_ms: broker_ms(now).saturating_add_signed(asked.deadline_ms),
         owner_epoch: None,
         region: None,
+        epoch: None,
         body,
     })
 }

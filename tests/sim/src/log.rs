@@ -2,6 +2,7 @@
 //! when, and what gets lost on the way is decided by [`crate::client`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use skerry_bus::{Region, Topic};
@@ -22,6 +23,8 @@ pub enum Group {
 /// A record.
 #[derive(Debug, Clone)]
 pub struct Record {
+    /// Its key.
+    pub key: Arc<str>,
     /// What it says.
     pub payload: Bytes,
     /// When it was appended, by the broker's clock.
@@ -45,6 +48,7 @@ impl Log {
             Topic::Commands,
             Topic::Events,
             Topic::Replies,
+            Topic::StateRegions,
             Topic::StatePresence,
             Topic::Actions,
             Topic::DeadLetter,

@@ -220,13 +220,13 @@ impl World {
             Output::Publish {
                 topic,
                 partition,
+                key,
                 payload,
                 token,
-                ..
             } => {
                 process.token += 1;
                 let sent_as = token.unwrap_or(process.token | OWN_TOKEN);
-                let sent = self.send(client, &topic, partition, payload, Some(sent_as));
+                let sent = self.send(client, &topic, partition, key, payload, Some(sent_as));
                 if let (false, Some(token)) = (sent, token)
                     && let Some(process) = &mut self.routers[n].process
                 {
@@ -333,6 +333,7 @@ impl World {
                 offset,
                 record_ms: record.ms,
                 caught_up,
+                key: record.key.as_bytes().to_vec(),
                 payload: record.payload.to_vec(),
             },
         );

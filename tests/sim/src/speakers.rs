@@ -141,12 +141,12 @@ impl World {
             Output::Publish {
                 topic,
                 partition,
+                key,
                 payload,
                 token,
-                ..
             } => {
                 self.judge_speaker_says(n, &topic, &payload);
-                let sent = self.send(client, &topic, partition, payload, token);
+                let sent = self.send(client, &topic, partition, key, payload, token);
                 if let (false, Some(token)) = (sent, token) {
                     self.agenda.put(self.now + 50 * US, Event::NotSent { client, token });
                 }

@@ -317,8 +317,12 @@ impl World {
             return self.agenda.put(again, Event::Command(n));
         }
         let payload = load::record(&self.asked, n, &self.scenario, self.now);
-        let switch = self.scenario.switches.get(self.asked[n].switch);
-        let key = switch.map_or_else(|| "nobody".to_owned(), |plan| plan.id.to_string());
+        let mut said = n;
+        while let load::What::Again(earlier) = self.asked[said].what {
+            said = earlier;
+        }
+        let switch = self.scenario.switches.get(self.asked[said].switch);
+        let key = switch.map_or(skerry_bus::SwitchId(0xdead), |plan| plan.id).to_string();
         let twice = self.random.percent(self.scenario.duplicates_percent);
         let now = self.now;
         self.trace.line(now, || format!("service says {}", self.asked[n]));

@@ -101,6 +101,7 @@ impl Bus {
             deadline_ms: skerry_io::wall_clock_ms() + DEADLINE.as_millis() as u64,
             owner_epoch: None,
             region: None,
+            epoch: None,
             body: CommandBody::Apply { switch, put, remove },
         };
         let key = switch.to_string();

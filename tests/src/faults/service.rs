@@ -310,6 +310,7 @@ impl Sender {
             deadline_ms: skerry_io::wall_clock_ms() + self.deadline.as_millis() as u64,
             owner_epoch: None,
             region: None,
+            epoch: None,
             body: CommandBody::Apply {
                 switch,
                 put,

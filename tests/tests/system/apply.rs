@@ -93,6 +93,7 @@ fn apply(stranger: &Stranger, name: &str, put: Objects) -> Result<CommandResult>
         deadline_ms: skerry_io::wall_clock_ms() + 25_000,
         owner_epoch: None,
         region: None,
+        epoch: None,
         body: CommandBody::Apply {
             switch: S1,
             put,
@@ -101,7 +102,7 @@ fn apply(stranger: &Stranger, name: &str, put: Objects) -> Result<CommandResult>
     };
     let partition = partition_of(&S1.to_string(), PARTITIONS);
     for chunk in chunk::split(name, encode(&command)) {
-        stranger.write(&Topic::Commands, partition, &chunk)?;
+        stranger.write(&Topic::Commands, partition, &S1.to_string(), &chunk)?;
     }
     let reply = stranger.wait(&format!("the answer to {name}"), &Topic::Replies, |_, reply| {
         (reply["correlation_id"] == name).then(|| reply.clone())

@@ -403,6 +403,7 @@ impl World {
             deadline_ms: skerry_io::wall_clock_ms() + 120_000,
             owner_epoch: None,
             region: None,
+            epoch: None,
             body,
         });
         for part in chunk::split(name, payload) {

@@ -41,7 +41,8 @@ fn unknown_and_malformed() -> Result<()> {
     let stranger = Stranger::start(&world.daemons, written, vec![Topic::DeadLetter, Topic::Replies])?;
     let rules = world.dump()?;
     // The partition of the only switch: what comes behind must not wait for what is wrong.
-    let partition = partition_of(&SwitchId(1).to_string(), PARTITIONS);
+    let key = SwitchId(1).to_string();
+    let partition = partition_of(&key, PARTITIONS);
 
     let mut unknown = dump_command("unknown-1");
     unknown["kind"] = json!("reticulate");
@@ -58,16 +59,24 @@ fn unknown_and_malformed() -> Result<()> {
     ];
     for topic in [&commands, &to_region, &events] {
         let unknown = if *topic == events { &unknown_event } else { &unknown };
-        stranger.write(topic, partition, unknown.to_string().as_bytes())?;
+        stranger.write(topic, partition, &key, unknown.to_string().as_bytes())?;
         for (payload, _) in malformed {
-            stranger.write(topic, partition, payload)?;
+            stranger.write(topic, partition, &key, payload)?;
         }
     }
     // Somebody else's region on this region's topic.
     let foreign = json!({ "region": "north", "epoch": 1, "seq": 1, "at_ms": 1, "kind": "heartbeat", "switches": 0 });
-    stranger.write(&events, partition, foreign.to_string().as_bytes())?;
+    stranger.write(&events, partition, &key, foreign.to_string().as_bytes())?;
+    // A command that is well and has another switch's key: its order among the switch's commands would be anything.
+    let misplaced = dump_command("misplaced-1").to_string();
+    stranger.write(&commands, partition, &SwitchId(2).to_string(), misplaced.as_bytes())?;
     // Behind all of them, one that can be done.
-    stranger.write(&commands, partition, dump_command("good-1").to_string().as_bytes())?;
+    stranger.write(
+        &commands,
+        partition,
+        &key,
+        dump_command("good-1").to_string().as_bytes(),
+    )?;
     let reply = stranger.wait("the answer to the command behind", &Topic::Replies, |_, reply| {
         (reply["correlation_id"] == "good-1").then(|| reply.clone())
     })?;
@@ -75,6 +84,19 @@ fn unknown_and_malformed() -> Result<()> {
         reply.to_string().contains("applied") || reply["kind"] == "switch_dump",
         "{reply}"
     );
+
+    // Whoever can be seen to wait for an answer gets one, with the cause.
+    for (id, cause) in [
+        ("unknown-1", "reticulate"),
+        ("broken-1", "one"),
+        ("misplaced-1", "key: it is \"00:00:00:00:00:00:00:02\""),
+    ] {
+        let reply = stranger.wait(&format!("the refusal of {id}"), &Topic::Replies, |_, reply| {
+            (reply["correlation_id"] == id).then(|| reply.clone())
+        })?;
+        let detail = reply["cause"]["detail"].as_str().unwrap_or_default();
+        ensure!(reply["outcome"] == "rejected" && detail.contains(cause), "{reply}");
+    }
 
     for topic in [&commands, &to_region, &events] {
         for (payload, cause) in malformed {
@@ -112,7 +134,7 @@ fn unknown_and_malformed() -> Result<()> {
         count(speaker, "skerry_speaker_commands_skipped_total", "unknown_kind")?,
         count(speaker, "skerry_speaker_commands_skipped_total", "malformed")?,
     ];
-    ensure!(counted == [1.0, 1.0, 4.0, 5.0, 1.0, 4.0], "{counted:?}");
+    ensure!(counted == [1.0, 1.0, 5.0, 5.0, 1.0, 4.0], "{counted:?}");
 
     // Nothing of it did anything, and work goes on.
     ensure!(world.dump()? == rules, "{:#?}\nwas\n{rules:#?}", world.dump()?);

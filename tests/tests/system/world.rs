@@ -280,9 +280,9 @@ impl Stranger {
     }
 
     /// Writes these bytes.
-    pub fn write(&self, topic: &Topic, partition: i32, payload: &[u8]) -> Result<()> {
+    pub fn write(&self, topic: &Topic, partition: i32, key: &str, payload: &[u8]) -> Result<()> {
         wait::until("Kafka to take a record", DEADLINE, || {
-            let sent = self.producer.send(topic, partition, "stranger", payload.to_vec(), None);
+            let sent = self.producer.send(topic, partition, key, payload.to_vec(), None);
             sent.map_err(|e| e.to_string())
         })
     }

@@ -68,6 +68,7 @@ impl Rig {
             RegionEventBody::Heartbeat {
                 switches: 0,
                 coalesced: 0,
+                speaker: String::new(),
             },
         );
     }

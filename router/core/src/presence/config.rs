@@ -1,10 +1,11 @@
 //! What an operator sets about presence.
 
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use skerry_bus::Region;
 
-use crate::liveness;
+use crate::{drain, liveness};
 
 /// A region and how much it is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +47,12 @@ pub struct Config {
     pub steady: Duration,
     /// A switch nobody reaches is forgotten after this.
     pub forget: Duration,
+    /// Regions that are given nothing new. [`super::Input::Drain`] changes it.
+    pub drained: BTreeSet<Region>,
+    /// Since when regions that were drained are in use again: a hold-down counts from then. The same changes it.
+    pub in_use_since: BTreeMap<Region, Instant>,
+    /// How the switches of drained regions move.
+    pub drain: drain::Config,
     /// Liveness of regions; its list of regions is taken from `regions`.
     pub liveness: liveness::Config,
 }
@@ -63,6 +70,9 @@ impl Config {
             aside: Duration::from_secs(10),
             steady: Duration::from_secs(10),
             forget: Duration::from_secs(24 * 3600),
+            drained: BTreeSet::new(),
+            in_use_since: BTreeMap::new(),
+            drain: drain::Config::default(),
             liveness: liveness::Config::new(names),
         }
     }

@@ -4,8 +4,10 @@
 //! active, and this file keeps snapshots and hands facts to the switches. Everything else a region tells (ports,
 //! links, results) passes through it, because only it knows what is stale: feed the others from [`Output::Passed`].
 
+mod claim;
 mod config;
 mod reach;
+mod speakers;
 mod switch;
 mod tell;
 
@@ -18,13 +20,15 @@ use std::time::Instant;
 
 use skerry_bus::topic::partition_of;
 use skerry_bus::{
-    Availability, BrokerClock, CorrelationId, Epoch, PresenceRecord, Region, RegionEvent, RegionEventBody, SwitchId,
-    Term, VirtualEventBody,
+    Availability, BrokerClock, CorrelationId, Epoch, EventHead, PresenceRecord, Region, RegionEvent, RegionEventBody,
+    SwitchId, Term, VirtualEventBody,
 };
 
 use crate::defect::{self, Defect};
+use crate::drain::{self, Drain};
 use crate::due::Due;
-use crate::liveness::{self, Ignored, Liveness};
+use crate::liveness::{self, Ignored, Liveness, What};
+use speakers::Speakers;
 use switch::{Fact, World};
 
 /// Switches that are known at a time. News of one more is ignored and counted: a region that invents switches must
@@ -45,6 +49,19 @@ pub enum Input {
         /// The message.
         event: Box<RegionEvent>,
     },
+    /// A message was read that means nothing here: of a kind that is not known, or unreadable but for its position.
+    Unread {
+        /// Partition it was read from.
+        partition: i32,
+        /// Its log-append time, milliseconds by the broker's clock.
+        record_ms: u64,
+        /// Whether the reader knows of nothing after it in this partition.
+        caught_up: bool,
+        /// Its position.
+        head: EventHead,
+        /// Whether it may have told a state, so that the region has to tell everything again.
+        lost: bool,
+    },
     /// The reader stands at the end of a partition of a region's events.
     CaughtUp {
         /// The region.
@@ -61,6 +78,13 @@ pub enum Input {
     },
     /// A record of our own memory, from the compacted topic or the store, read before anything else.
     Restored(Box<PresenceRecord>),
+    /// A region is given nothing new from now on, and the switches that it has move to others; or it is in use again.
+    Drain {
+        /// The region.
+        region: Region,
+        /// Whether it is drained.
+        drained: bool,
+    },
     /// Whether the bus can be heard at all.
     Bus {
         /// It can.
@@ -145,6 +169,26 @@ pub enum Output {
     },
     /// Somebody speaks for a region that is not configured. Told once in a while.
     UnknownRegion(Region),
+    /// No switch of a drained region waits or moves any more.
+    Drained {
+        /// The region.
+        region: Region,
+        /// How many moved.
+        moved: u64,
+    },
+    /// Two processes speak for a region. Told once in a while.
+    Twin {
+        /// The region.
+        region: Region,
+        /// The epoch that is followed.
+        epoch: Epoch,
+        /// What its process calls itself; empty: it did not say.
+        speaker: String,
+        /// The epoch that is ignored.
+        other: Epoch,
+        /// What its process calls itself.
+        other_speaker: String,
+    },
 }
 
 /// A snapshot that has begun in a partition.
@@ -164,6 +208,8 @@ pub struct PresenceMachine {
     /// When each switch wants to be woken.
     due: Due<SwitchId>,
     snapshots: BTreeMap<(Region, i32), OpenSnapshot>,
+    speakers: Speakers,
+    drain: Drain,
     outputs: VecDeque<Output>,
 }
 
@@ -173,10 +219,12 @@ impl PresenceMachine {
         config.liveness.regions = config.regions.iter().map(|r| r.region.clone()).collect();
         PresenceMachine {
             liveness: Liveness::new(config.liveness.clone(), now),
+            drain: Drain::new(config.drain.clone(), now),
             config,
             switches: BTreeMap::new(),
             due: Due::new(),
             snapshots: BTreeMap::new(),
+            speakers: Speakers::default(),
             outputs: VecDeque::new(),
         }
     }
@@ -202,6 +250,11 @@ impl PresenceMachine {
         &self.liveness
     }
 
+    /// What a region's process with this epoch calls itself; empty: it did not say.
+    pub fn speaker(&self, region: &Region, epoch: Epoch) -> &str {
+        self.speakers.name(region, epoch).unwrap_or_default()
+    }
+
     /// What was set.
     pub fn config(&self) -> &Config {
         &self.config
@@ -216,6 +269,28 @@ impl PresenceMachine {
                 caught_up,
                 event,
             } => self.event(now, partition, record_ms, caught_up, event),
+            Input::Unread {
+                partition,
+                record_ms,
+                caught_up,
+                head,
+                lost,
+            } => {
+                let read = liveness::Read {
+                    region: head.region.clone(),
+                    partition,
+                    epoch: head.epoch,
+                    seq: head.seq,
+                    record_ms,
+                    caught_up,
+                    what: if lost { What::Lost } else { What::Other },
+                };
+                self.liveness.handle_input(now, liveness::Input::Read(read));
+                if let Err(reason) = self.drain_liveness(now) {
+                    let region = head.region;
+                    self.outputs.push_back(Output::Ignored { region, reason });
+                }
+            }
             Input::CaughtUp { region, partition } => {
                 self.liveness
                     .handle_input(now, liveness::Input::CaughtUp { region, partition });
@@ -230,6 +305,7 @@ impl PresenceMachine {
                     self.touch(now, id, |switch, w| switch.restore(w, &record));
                 }
             }
+            Input::Drain { region, drained } => self.set_drained(now, region, drained),
             Input::Bus { up } => {
                 self.liveness.handle_input(now, liveness::Input::Bus { up });
             }
@@ -238,6 +314,52 @@ impl PresenceMachine {
             }
             Input::Owner(owner_epoch) => self.config.owner_epoch = owner_epoch,
         }
+        self.carry_drain(now);
+    }
+
+    fn set_drained(&mut self, now: Instant, region: Region, drained: bool) {
+        let news = match drained {
+            true => self.config.drained.insert(region.clone()),
+            false => self.config.drained.remove(&region),
+        };
+        if !news {
+            return;
+        }
+        match drained {
+            true => drop(self.config.in_use_since.remove(&region)),
+            false => drop(self.config.in_use_since.insert(region.clone(), now)),
+        }
+        let input = drain::Input::Region {
+            region: region.clone(),
+            drained,
+        };
+        self.drain.handle_input(now, input);
+        for id in self.reached_by(&region, |_| true) {
+            self.touch(now, id, |switch, w| switch.handle(w, Fact::Look));
+        }
+    }
+
+    /// Switches whose turn it is move.
+    fn carry_drain(&mut self, now: Instant) {
+        while let Some(output) = self.drain.poll_output() {
+            match output {
+                drain::Output::Move { switch, from } => {
+                    self.touch(now, switch, |switch, w| switch.handle(w, Fact::Move { from }));
+                }
+                drain::Output::Empty { region, moved } => self.outputs.push_back(Output::Drained { region, moved }),
+            }
+        }
+    }
+
+    /// How far a region is drained; none if it is not.
+    pub fn drain(&self, region: &Region) -> Option<drain::Progress> {
+        self.drain.progress(region)
+    }
+
+    /// The region that a switch would have next without this one; none: no other can take it.
+    pub fn next(&self, now: Instant, id: SwitchId, without: &Region) -> Option<Region> {
+        let switch = self.switches.get(&id)?;
+        switch.next(now, &self.config, &self.liveness, Some(without))
     }
 
     fn event(&mut self, now: Instant, partition: i32, record_ms: u64, caught_up: bool, event: Box<RegionEvent>) {
@@ -250,9 +372,17 @@ impl PresenceMachine {
                 seq: event.seq,
                 record_ms,
                 caught_up,
-                begins_snapshot: matches!(event.body, RegionEventBody::SnapshotBegin { .. }),
+                what: match event.body {
+                    RegionEventBody::SnapshotBegin { .. } => What::SnapshotBegin,
+                    _ => What::Other,
+                },
             }),
         );
+        if let RegionEventBody::Heartbeat { speaker, .. } = &event.body
+            && self.liveness.status(&event.region).is_some()
+        {
+            self.speakers.heard(&event.region, event.epoch, speaker);
+        }
         let verdict = self
             .drain_liveness(now)
             .and_then(|()| self.accepted(now, partition, &event));
@@ -412,6 +542,15 @@ impl PresenceMachine {
         let result = what(switch, &mut world);
         let due = switch.due(&self.config, &self.liveness);
         self.due.set(id, due);
+        if !self.drain.is_idle() {
+            let active = switch.active();
+            let sight = drain::Sight {
+                confirmed: switch.is_confirmed(),
+                movable: switch.next(now, &self.config, &self.liveness, active).is_some(),
+                active: active.cloned(),
+            };
+            self.drain.handle_input(now, drain::Input::Switch { switch: id, sight });
+        }
         result
     }
 
@@ -449,6 +588,17 @@ impl PresenceMachine {
                     self.snapshots.remove(&(region, partition));
                 }
                 O::Ask(region) => self.outputs.push_back(Output::AskRegionSnapshot { region }),
+                O::Twin(region, other) => {
+                    let epoch = self.liveness.epoch(&region).unwrap_or(other);
+                    let name = |epoch| self.speaker(&region, epoch).to_owned();
+                    self.outputs.push_back(Output::Twin {
+                        epoch,
+                        speaker: name(epoch),
+                        other,
+                        other_speaker: name(other),
+                        region,
+                    });
+                }
                 O::Unknown(region) => self.outputs.push_back(Output::UnknownRegion(region)),
                 O::Accepted => verdict = Ok(()),
                 O::Ignored(reason) => verdict = Err(reason),
@@ -500,6 +650,8 @@ impl PresenceMachine {
                 true
             });
         }
+        self.drain.handle_timeout(now);
+        self.carry_drain(now);
     }
 
     /// When to wake it, and why.
@@ -513,7 +665,8 @@ impl PresenceMachine {
             };
             (at, why)
         });
-        self.liveness.poll_timeout().into_iter().chain(switch).min()
+        let others = [self.liveness.poll_timeout(), self.drain.poll_timeout()];
+        others.into_iter().flatten().chain(switch).min()
     }
 
     /// What it decided.

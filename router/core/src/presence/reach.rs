@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use skerry_bus::presence::RecordedRegion;
 use skerry_bus::{Epoch, Mode, PortState, Region, RegionPresence, Role, SwitchState, Term};
+
+/// The same connection's beginning, reckoned twice, differs by less: by delays on the way and by what is known of clocks.
+const SINCE_SLACK_MS: u64 = 2_000;
 
 /// A region that reaches a switch.
 #[derive(Debug, Clone)]
@@ -13,6 +17,12 @@ pub struct Reach {
     pub role: Role,
     /// Address the switch connects from.
     pub ip: String,
+    /// The same with its port.
+    pub address: String,
+    /// Address and port of the speaker it connected to.
+    pub speaker_address: String,
+    /// Since when it is connected, milliseconds by the broker's clock; 0: not known.
+    pub since_ms: u64,
     /// Epoch of its speaker.
     pub epoch: Epoch,
     /// Partition it was told in; none: remembered from before our start.
@@ -31,8 +41,12 @@ pub struct Reach {
 }
 
 impl Reach {
-    pub(super) fn reported(now: Instant, epoch: Epoch, partition: i32, state: SwitchState) -> Self {
+    /// `now_ms` is the broker's clock; 0: not known.
+    pub(super) fn reported(now: Instant, now_ms: u64, epoch: Epoch, partition: i32, state: SwitchState) -> Self {
         Reach {
+            address: state.address.clone(),
+            speaker_address: state.speaker_address.clone(),
+            since_ms: now_ms.saturating_sub(state.uptime_ms),
             mode: state.mode,
             role: state.role,
             ip: without_port(&state.address).to_owned(),
@@ -47,12 +61,16 @@ impl Reach {
         }
     }
 
-    pub(super) fn restored(now: Instant, epoch: Epoch, presence: &RegionPresence) -> Self {
+    pub(super) fn restored(now: Instant, recorded: &RecordedRegion) -> Self {
+        let presence = &recorded.presence;
         Reach {
+            address: recorded.address.clone(),
+            speaker_address: recorded.speaker_address.clone(),
+            since_ms: recorded.since_ms,
             mode: presence.mode,
             role: presence.role,
             ip: presence.ip.clone(),
-            epoch,
+            epoch: recorded.epoch,
             partition: None,
             state: None,
             uptime_ms: presence.uptime,
@@ -60,6 +78,16 @@ impl Reach {
             since: now,
             failures: 0,
             aside: None,
+        }
+    }
+
+    /// Told again, of the same connection: what is counted from its beginning stays, although clocks are read at other moments.
+    pub(super) fn goes_on(&mut self, before: &Reach) {
+        self.since = before.since;
+        self.failures = before.failures;
+        self.aside = before.aside;
+        if before.since_ms.abs_diff(self.since_ms) <= SINCE_SLACK_MS {
+            self.since_ms = before.since_ms;
         }
     }
 

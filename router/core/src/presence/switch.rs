@@ -25,7 +25,12 @@
 //! | another region leaves or is RO | availability | availability | availability | availability |
 //! | another tells MASTER with at most t | – | deactivate it | deactivate it | deactivate it |
 //! | another tells MASTER with more | claim the best | failure of R | failure of R | – |
-//! | time | forgotten | repeat, then the next | fail-back | claim the best |
+//! | R is drained and it is its turn | – | hand over to the best | hand over | hand over |
+//! | time | forgotten | repeat, then the next | fail-back: hand over | claim the best |
+//!
+//! *Claiming* tells whoever was active at once to step down. *Handing over*, from a region that works to another, does that
+//! when the other has confirmed. A drained region is never claimed: instead of it the best other one is, and without any the
+//! switch is vacant.
 //!
 //! A *failure* tells everybody once that the role was lost. The first one claims again at once; the second sets the
 //! region aside while there is another; alone, it is claimed again after a growing pause.
@@ -45,13 +50,6 @@ use super::tell::essence;
 use super::{Config, Output};
 use crate::defect::{self, Defect};
 use crate::liveness::{Liveness, Status};
-
-/// First pause after a second failure; doubles.
-const PAUSE_MIN: Duration = Duration::from_millis(200);
-/// Longest pause: a role that somebody else takes again and again is not fought over faster.
-const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// Longest time between two tries of a claim that nobody answers, in claim times.
-const REPEAT_MAX: u32 = 5;
 
 /// What a switch looks at besides itself, and where its decisions go.
 pub(super) struct World<'a> {
@@ -87,8 +85,10 @@ pub(super) enum Fact {
         port: PortState,
         removed: bool,
     },
-    /// A region is live: those that were only remembered may be chosen now.
+    /// A region is live, or in use again: it may be chosen now.
     Look,
+    /// Its region is drained, and it is its turn.
+    Move { from: Region },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,6 +122,8 @@ pub struct Switch {
     /// The state as it was last seen by an active region.
     pub(super) last: Option<Box<SwitchState>>,
     pub(super) recorded: Option<PresenceRecord>,
+    /// A region that works and is to step down when the next one has confirmed: until then it is MASTER.
+    pub(super) leaving: Option<Region>,
 }
 
 impl Switch {
@@ -141,6 +143,7 @@ impl Switch {
             ports_told: None,
             last: None,
             recorded: None,
+            leaving: None,
         }
     }
 
@@ -249,7 +252,7 @@ impl Switch {
                 let heard_newer = w.liveness.epoch(region).is_some_and(|known| known > r.epoch);
                 !heard_newer && matches!(w.liveness.status(region), Some(Status::NeverSeen | Status::Live))
             })
-            .map(|r| (r.presence.region.clone(), Reach::restored(w.now, r.epoch, &r.presence)))
+            .map(|r| (r.presence.region.clone(), Reach::restored(w.now, r)))
             .collect();
         self.told = record.active_region.clone();
         self.recorded = Some(essence(record.clone()));
@@ -298,6 +301,16 @@ impl Switch {
                 true
             }
             Fact::Look => true,
+            Fact::Move { from } => {
+                if self.active() == Some(&from)
+                    && let Some(next) = self.best(w)
+                    && next != from
+                {
+                    self.reason = format!("region {from} is drained");
+                    self.hand_over(w, next);
+                }
+                true
+            }
         };
         self.settle(w, false);
         counted
@@ -317,10 +330,10 @@ impl Switch {
                     .better(w.config, w.liveness, &region)
                     .filter(|(at, _)| *at <= w.now)
                     .map(|(_, name)| name.clone())
-                    .min_by_key(|name| self.rank(w, name));
+                    .min_by_key(|name| self.rank(w.now, w.config, name));
                 if let Some(better) = better {
                     self.reason = format!("region {better} is preferred");
-                    self.claim(w, better);
+                    self.hand_over(w, better);
                 }
             }
             Standing::Claiming { .. } | Standing::Pausing { .. } => {}
@@ -336,7 +349,8 @@ impl Switch {
         }
         let again = known.is_some_and(|known| known != (epoch, state.connection));
         let (role, seen) = (state.role, state.term_seen.unwrap_or(Term(0)));
-        let mut reach = Reach::reported(w.now, epoch, partition, state);
+        let now_ms = w.liveness.clock().map_or(0, |clock| clock.at(w.now));
+        let mut reach = Reach::reported(w.now, now_ms, epoch, partition, state);
         // A new connection of the active region has an event of its own to come.
         self.news |= match before {
             None => true,
@@ -346,9 +360,7 @@ impl Switch {
         if let Some(before) = before
             && !again
         {
-            reach.since = before.since;
-            reach.failures = before.failures;
-            reach.aside = before.aside;
+            reach.goes_on(before);
         }
         self.reaches.insert(region.clone(), reach);
 
@@ -373,6 +385,8 @@ impl Switch {
             (Some(active), Standing::Claiming { .. } | Standing::Held { .. }) if master_with_more => {
                 self.failure(w, active);
             }
+            // It holds the switch until the next one has it.
+            (Some(_), _) if self.leaving.as_ref() == Some(&region) => {}
             (Some(_), _) if role == Role::Master && !master_with_more => {
                 w.out.push_back(Output::Deactivate {
                     region,
@@ -425,23 +439,34 @@ impl Switch {
     }
 
     /// Order in which candidates are chosen.
-    fn rank(&self, w: &World, name: &Region) -> (bool, u32, std::cmp::Reverse<Duration>, Region) {
+    fn rank(&self, now: Instant, config: &Config, name: &Region) -> (bool, u32, std::cmp::Reverse<Duration>, Region) {
         let reach = self.reaches.get(name);
         (
-            reach.is_some_and(|r| r.is_aside(w.now)),
-            w.config.preference(name),
-            std::cmp::Reverse(reach.map_or(Duration::ZERO, |r| r.uptime(w.now))),
+            reach.is_some_and(|r| r.is_aside(now)),
+            config.preference(name),
+            std::cmp::Reverse(reach.map_or(Duration::ZERO, |r| r.uptime(now))),
             name.clone(),
         )
     }
 
     /// The region that should be active, were there none.
-    fn best(&self, w: &World) -> Option<Region> {
+    pub(super) fn best(&self, w: &World) -> Option<Region> {
+        self.next(w.now, w.config, w.liveness, None)
+    }
+
+    /// The same, were there not this one either.
+    pub(super) fn next(
+        &self,
+        now: Instant,
+        config: &Config,
+        liveness: &Liveness,
+        without: Option<&Region>,
+    ) -> Option<Region> {
         self.reaches
             .iter()
-            .filter(|(name, reach)| reach.mode == Mode::ReadWrite && w.liveness.is_live(name))
+            .filter(|(name, reach)| is_candidate(name, reach, config, liveness) && Some(*name) != without)
             .map(|(name, _)| name)
-            .min_by_key(|name| self.rank(w, name))
+            .min_by_key(|name| self.rank(now, config, name))
             .cloned()
     }
 
@@ -459,9 +484,12 @@ impl Switch {
         };
         let mine = config.preference(active);
         self.reaches.iter().filter_map(move |(name, reach)| {
-            let candidate = reach.mode == Mode::ReadWrite && liveness.is_live(name);
-            let at = reach.since + hold_down?;
-            (candidate && config.preference(name) < mine).then(|| {
+            let since = config
+                .in_use_since
+                .get(name)
+                .map_or(reach.since, |at| reach.since.max(*at));
+            let at = since + hold_down?;
+            (is_candidate(name, reach, config, liveness) && config.preference(name) < mine).then(|| {
                 (
                     // One that failed begins to wait again.
                     reach.aside.zip(hold_down).map_or(at, |(a, h)| at.max(a + h)),
@@ -492,159 +520,9 @@ impl Switch {
         self.tell_ports(w);
         self.remember(w);
     }
+}
 
-    fn vacate(&mut self, w: &mut World, region_lost: bool) {
-        self.standing = Standing::Vacant {
-            since: w.now,
-            region_lost,
-        };
-        w.out.push_back(Output::ActiveChanged {
-            switch: self.id,
-            region: None,
-            term: self.term,
-        });
-        if self.told.take().is_some() {
-            self.tell(
-                w,
-                VirtualEventBody::SwitchDisconnected {
-                    switch: self.id,
-                    region_lost,
-                },
-            );
-        }
-        self.role_lost_told = false;
-    }
-
-    fn claim(&mut self, w: &mut World, region: Region) {
-        let before = self.active().cloned();
-        let seen = self.reaches.values().filter_map(Reach::term_seen).max();
-        self.term = self.term.max(seen.unwrap_or(Term(0)));
-        if !defect::is(Defect::TermNotRaised) {
-            self.term = self.term.next();
-        }
-        self.standing = Standing::Claiming {
-            region: region.clone(),
-            tries: 1,
-            until: w.now + w.config.claim,
-        };
-        // The term is remembered before anybody can see it.
-        self.remember(w);
-        w.out.push_back(Output::Activate {
-            region: region.clone(),
-            switch: self.id,
-            term: self.term,
-        });
-        w.out.push_back(Output::ActiveChanged {
-            switch: self.id,
-            region: Some(region.clone()),
-            term: self.term,
-        });
-        if let Some(before) = before.filter(|b| *b != region) {
-            if self.reaches.contains_key(&before) {
-                w.out.push_back(Output::Deactivate {
-                    region: before,
-                    switch: self.id,
-                    term: self.term,
-                });
-            }
-            w.out.push_back(Output::AskSwitchSnapshot {
-                region,
-                switch: self.id,
-            });
-        }
-    }
-
-    fn confirm(&mut self, w: &mut World, region: Region) {
-        let event = match self.told.take() {
-            Some(told) if told != region => VirtualEventBody::SwitchConnectedElsewhere {
-                switch: self.id,
-                region: region.clone(),
-                term: self.term,
-                reason: std::mem::take(&mut self.reason),
-            },
-            Some(_) | None => VirtualEventBody::SwitchConnected {
-                switch: self.id,
-                region: region.clone(),
-                term: self.term,
-            },
-        };
-        for (name, reach) in &mut self.reaches {
-            if *name != region && reach.role == Role::Master {
-                // OpenFlow 1.3.5 section 6.3.6: there is one master; the switch made the former one a slave.
-                reach.role = Role::Slave;
-            }
-        }
-        self.told = Some(region.clone());
-        self.role_lost_told = false;
-        self.standing = Standing::Held { region, since: w.now };
-        self.tell(w, event);
-    }
-
-    /// The region did not take the role, or lost it.
-    fn failure(&mut self, w: &mut World, region: Region) {
-        let steady = match &self.standing {
-            Standing::Held { since, .. } => w.now.saturating_duration_since(*since) >= w.config.steady,
-            Standing::Vacant { .. } | Standing::Claiming { .. } | Standing::Pausing { .. } => false,
-        };
-        let failures = match self.reaches.get_mut(&region) {
-            Some(reach) => {
-                reach.failures = if steady { 1 } else { reach.failures.saturating_add(1) };
-                if reach.failures >= 2 {
-                    reach.aside = Some(w.now + w.config.aside);
-                }
-                reach.failures
-            }
-            None => 1,
-        };
-        self.role_lost(w, &region);
-        let best = self.best(w).unwrap_or_else(|| region.clone());
-        if failures >= 2 && best == region {
-            let pause = PAUSE_MIN * 2u32.saturating_pow((failures - 2).min(8));
-            self.standing = Standing::Pausing {
-                region,
-                at: w.now + pause.min(PAUSE_MAX),
-            };
-        } else if failures >= 2 {
-            self.claim(w, best);
-        } else {
-            self.claim(w, region);
-        }
-    }
-
-    /// The region was told `tries` times and did not answer in time.
-    fn unanswered(&mut self, w: &mut World, region: Region, tries: u32) {
-        if tries >= 2 {
-            if let Some(reach) = self.reaches.get_mut(&region) {
-                reach.aside = Some(w.now + w.config.aside);
-            }
-            self.role_lost(w, &region);
-            if let Some(other) = self.best(w).filter(|best| *best != region) {
-                self.reason = format!("region {region} did not confirm its role");
-                return self.claim(w, other);
-            }
-        }
-        w.out.push_back(Output::Activate {
-            region: region.clone(),
-            switch: self.id,
-            term: self.term,
-        });
-        self.standing = Standing::Claiming {
-            region,
-            tries: tries.saturating_add(1),
-            until: w.now + w.config.claim * tries.min(REPEAT_MAX),
-        };
-    }
-
-    fn role_lost(&mut self, w: &mut World, region: &Region) {
-        self.reason = format!("region {region} lost its role");
-        if !std::mem::replace(&mut self.role_lost_told, true) {
-            self.tell(
-                w,
-                VirtualEventBody::SwitchRoleLost {
-                    switch: self.id,
-                    region: region.clone(),
-                },
-            );
-        }
-    }
+/// Whether the region may be made active.
+fn is_candidate(name: &Region, reach: &Reach, config: &Config, liveness: &Liveness) -> bool {
+    reach.mode == Mode::ReadWrite && liveness.is_live(name) && !config.drained.contains(name)
 }

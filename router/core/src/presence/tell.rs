@@ -66,8 +66,14 @@ impl Switch {
         let regions = availability
             .into_iter()
             .filter_map(|presence| {
-                let epoch = self.reaches.get(&presence.region)?.epoch;
-                Some(RecordedRegion { presence, epoch })
+                let reach = self.reaches.get(&presence.region)?;
+                Some(RecordedRegion {
+                    presence,
+                    epoch: reach.epoch,
+                    address: reach.address.clone(),
+                    speaker_address: reach.speaker_address.clone(),
+                    since_ms: reach.since_ms,
+                })
             })
             .collect();
         let record = PresenceRecord {

@@ -240,6 +240,7 @@ impl LinksReplay {
                 RegionEventBody::Heartbeat {
                     switches: 0,
                     coalesced: 0,
+                    speaker: String::new(),
                 },
             );
         }

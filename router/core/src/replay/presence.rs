@@ -323,7 +323,9 @@ impl PresenceReplay {
                 | Output::NewEpoch { .. }
                 | Output::Passed(_)
                 | Output::Ignored { .. }
-                | Output::UnknownRegion(_) => {}
+                | Output::UnknownRegion(_)
+                | Output::Twin { .. }
+                | Output::Drained { .. } => {}
             }
         }
     }
@@ -436,6 +438,7 @@ impl Speaker {
             Message::Heartbeat => vec![RegionEventBody::Heartbeat {
                 switches: self.switches.len() as u32,
                 coalesced: 0,
+                speaker: String::new(),
             }],
             Message::Connected(switch) => {
                 let connection = self.connection(line, switch);

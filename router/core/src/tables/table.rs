@@ -556,6 +556,7 @@ impl Table {
                 deadline_ms: clock.at(w.now + w.config.deadline),
                 owner_epoch: Some(w.config.owner_epoch),
                 region: Some(region.clone()),
+                epoch: None,
                 body: CommandBody::Desired {
                     switch: self.switch,
                     term: *term,
@@ -589,6 +590,7 @@ fn guilt(cause: &Cause) -> Option<&str> {
         Cause::Foreign { object } | Cause::SwitchError { object, .. } => Some(object),
         Cause::Unknown
         | Cause::UnknownSwitch
+        | Cause::Unreachable { .. }
         | Cause::NoRole { .. }
         | Cause::Busy
         | Cause::Base { .. }

@@ -29,6 +29,7 @@ impl Bench {
             deadline_ms: self.ms() + 5_000,
             owner_epoch: None,
             region: None,
+            epoch: None,
             body: CommandBody::Apply {
                 switch: SWITCH,
                 put,

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use skerry_bus::service::DeadLetter;
 use skerry_bus::{
-    Cause, Command, CommandBody, CommandResult, CorrelationId, Decoded, Generation, Mode, ObjectResults, Outcome,
-    RegionEventBody, SwitchId, Term, Topic, decode, encode,
+    Cause, Command, CommandBody, CommandHead, CommandResult, CorrelationId, Decoded, Generation, Mode, ObjectResults,
+    Outcome, RegionEventBody, SwitchId, Term, Topic, decode, encode,
 };
 
 use super::Speaker;
@@ -64,12 +64,13 @@ impl Speaker {
             Decoded::Message(command) => command,
             Decoded::UnknownKind(kind) => {
                 self.count(Counter::CommandUnknownKind);
-                return self.skip(now, partition, offset, format!("unknown kind {kind:?}"));
+                let cause = format!("kind: {kind:?} is not known to this version");
+                return self.unreadable(now, (partition, offset), &payload, cause);
             }
             Decoded::Malformed(cause) => {
                 self.count(Counter::CommandMalformed);
                 self.dead_letter(partition, offset, &payload, &cause);
-                return self.skip(now, partition, offset, cause);
+                return self.unreadable(now, (partition, offset), &payload, cause);
             }
         };
         let owed = (partition, offset);
@@ -111,13 +112,42 @@ impl Speaker {
         }
     }
 
-    fn skip(&mut self, now: Instant, partition: i32, offset: i64, reason: String) {
+    /// Chunks that do not make a command: nobody can be seen who waits for an answer.
+    pub(super) fn chunks_unreadable(&mut self, partition: i32, offset: i64, cause: String) {
+        self.count(Counter::CommandMalformed);
+        self.dead_letter(partition, offset, &[], &cause);
         self.fact(Fact::CommandSkipped {
             partition,
             offset,
-            reason,
+            reason: cause,
         });
-        self.commit(now, vec![(partition, offset)]);
+    }
+
+    /// A command that cannot be read is refused if it can be seen who waits for the answer.
+    fn unreadable(&mut self, now: Instant, owed: (i32, i64), payload: &[u8], detail: String) {
+        let (partition, offset) = owed;
+        self.fact(Fact::CommandSkipped {
+            partition,
+            offset,
+            reason: detail.clone(),
+        });
+        let head = match decode::<CommandHead>(payload) {
+            Decoded::Message(head) if head.region.as_ref().is_none_or(|r| *r == self.config.region) => head,
+            Decoded::Message(_) | Decoded::UnknownKind(_) | Decoded::Malformed(_) => {
+                return self.commit(now, vec![owed]);
+            }
+        };
+        let cause = Some(Cause::Malformed { detail });
+        let result = CommandResult {
+            switch: head.switch,
+            outcome: Outcome::Rejected,
+            cause,
+            generation: None,
+            messages: 0,
+            objects: None,
+        };
+        let id = head.correlation_id;
+        self.answer(now, head.switch, partition, id, Vec::new(), result, vec![owed], None);
     }
 
     fn dead_letter(&mut self, partition: i32, offset: i64, payload: &[u8], cause: &str) {
@@ -158,6 +188,14 @@ impl Speaker {
             let detail = format!("region: the command is for {region}, this is {}", self.config.region);
             return rejected(Cause::Malformed { detail });
         }
+        if let Some(epoch) = command.epoch.filter(|epoch| *epoch != self.config.epoch) {
+            let detail = format!(
+                "epoch: the command is for the speaker with epoch {epoch}, this one has {}: either it was sent before this \
+                 process began, or two processes speak for region {}",
+                self.config.epoch, self.config.region
+            );
+            return rejected(Cause::Malformed { detail });
+        }
         if self.is_early(now) {
             return rejected(Cause::Busy);
         }
@@ -168,6 +206,9 @@ impl Speaker {
         match command.body {
             CommandBody::Apply { .. } => rejected(Cause::Malformed {
                 detail: "kind: apply is for the router; a speaker takes desired".to_owned(),
+            }),
+            CommandBody::Many { .. } => rejected(Cause::Malformed {
+                detail: "kind: many is for the router, which takes it apart".to_owned(),
             }),
             CommandBody::Desired {
                 switch,

@@ -200,6 +200,7 @@ fn a_record_that_lay_in_kafka_is_no_word_of_the_router_now() {
         deadline_ms: world.broker_ms() + 60_000,
         owner_epoch: None,
         region: None,
+        epoch: None,
         body: CommandBody::Dump { switch: SwitchId(1) },
     });
     let input = Input::Command {

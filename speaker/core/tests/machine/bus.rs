@@ -129,6 +129,7 @@ fn a_lost_answer_is_told_again_and_lost_records_are_followed_by_a_snapshot() {
         deadline_ms: world.broker_ms() + 1_000,
         owner_epoch: None,
         region: None,
+        epoch: None,
         body: CommandBody::SwitchSnapshot { switch: SwitchId(1) },
     });
     let now = world.now;
@@ -201,6 +202,7 @@ fn an_answer_that_is_never_taken_is_given_up() {
         deadline_ms: u64::MAX,
         owner_epoch: None,
         region: None,
+        epoch: None,
         body: CommandBody::Dump { switch: SwitchId(77) },
     });
     let machine = &mut world.speakers[0].machine;
@@ -247,6 +249,7 @@ fn a_region_snapshot_is_told_once_however_many_partitions_ask() {
             deadline_ms: world.broker_ms() + 1_000,
             owner_epoch: Some(1),
             region: Some(region("east")),
+            epoch: None,
             body: CommandBody::RegionSnapshot { snapshot: id("sync-1") },
         });
         world.record(0, partition, payload);
@@ -265,6 +268,7 @@ fn a_region_snapshot_is_told_once_however_many_partitions_ask() {
         deadline_ms: world.broker_ms() + 1_000,
         owner_epoch: Some(2),
         region: Some(region("east")),
+        epoch: None,
         body: CommandBody::RegionSnapshot { snapshot: id("sync-1") },
     });
     world.record(0, 0, payload);
@@ -308,6 +312,7 @@ fn a_large_dump_travels_in_chunks() {
         deadline_ms: u64::MAX,
         owner_epoch: None,
         region: None,
+        epoch: None,
         body: CommandBody::Dump { switch: SwitchId(1) },
     });
     let input = Input::Command {
@@ -336,7 +341,7 @@ fn a_large_dump_travels_in_chunks() {
                 Output::Publish { payload, .. } => {
                     assert!(payload.len() <= chunk::WHOLE_MAX);
                     pieces += 1;
-                    if let Some(message) = assembler.push(&payload)
+                    if let Some(message) = assembler.push(0, 0, &payload)
                         && message.windows(11).any(|w| w == b"switch_dump")
                     {
                         whole = Some(message);

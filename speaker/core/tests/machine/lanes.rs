@@ -1,5 +1,7 @@
 //! Every way a command can end, and that each ends once.
 
+use std::time::Duration;
+
 use ofproto::Body;
 use skerry_bus::objects::ObjectKeys;
 use skerry_bus::*;
@@ -361,6 +363,7 @@ fn commands_that_are_wrong_are_refused_with_the_field() {
             deadline_ms: BROKER_START_MS + 60_000,
             owner_epoch,
             region: region.map(region_of),
+            epoch: None,
             body: CommandBody::SwitchSnapshot { switch },
         })
     };
@@ -379,6 +382,55 @@ fn commands_that_are_wrong_are_refused_with_the_field() {
 }
 
 #[test]
+fn a_command_for_another_process_of_the_same_region_is_refused() {
+    let mut world = active();
+    let switch = SwitchId(1);
+    let partition = topic::partition_of(&switch.to_string(), 4);
+    let ours = world.speakers[0].config.epoch;
+    for (name, epoch) in [
+        ("ours", ours),
+        ("before", Epoch(ours.0 - 1)),
+        ("behind", Epoch(ours.0 + 1)),
+    ] {
+        let command = Command {
+            correlation_id: id(name),
+            requester: "test".into(),
+            deadline_ms: BROKER_START_MS + 60_000,
+            owner_epoch: None,
+            region: None,
+            epoch: Some(epoch),
+            body: CommandBody::SwitchSnapshot { switch },
+        };
+        world.record(0, partition, encode(&command));
+    }
+    assert_eq!(world.ended(0, "ours").0, Outcome::Applied);
+    for name in ["before", "behind"] {
+        let (outcome, cause) = world.ended(0, name);
+        assert_eq!(outcome, Outcome::Rejected);
+        assert!(matches!(cause, Some(Cause::Malformed { detail }) if detail.starts_with("epoch")));
+    }
+}
+
+#[test]
+fn chunks_that_make_no_command_are_a_dead_letter_with_their_place() {
+    let mut world = active();
+    let input = Input::CommandUnreadable {
+        partition: 2,
+        offset: 17,
+        cause: "chunk 1 came first".to_owned(),
+    };
+    world.input(0, input);
+    assert_eq!(world.counted(0, Counter::CommandMalformed), 1);
+    let letters = world.speakers[0].other.iter().filter(|(t, _)| *t == Topic::DeadLetter);
+    let letters: Vec<&Vec<u8>> = letters.map(|(_, payload)| payload).collect();
+    let letter = String::from_utf8_lossy(letters[0]);
+    assert!(
+        letter.contains("\"offset\":17") && letter.contains("chunk 1 came first"),
+        "{letter}"
+    );
+}
+
+#[test]
 fn records_that_are_no_commands_are_counted_and_passed_over() {
     let mut world = active();
     let commits = world.speakers[0].commits.clone();
@@ -388,6 +440,12 @@ fn records_that_are_no_commands_are_counted_and_passed_over() {
         b"{\"kind\":\"dance\",\"correlation_id\":\"a\",\"requester\":\"r\",\"deadline_ms\":1}".to_vec(),
     );
     world.record(0, 2, b"not json".to_vec());
+    // Who can be seen to wait is answered, and the record is done with when Kafka has the answer.
+    world.run(Duration::from_millis(100));
+    assert!(matches!(
+        world.ended(0, "a"),
+        (Outcome::Rejected, Some(Cause::Malformed { detail })) if detail.contains("dance")
+    ));
     assert_eq!(world.counted(0, Counter::CommandUnknownKind), 1);
     assert_eq!(world.counted(0, Counter::CommandMalformed), 1);
     assert_eq!(world.speakers[0].commits.get(&2), Some(&2), "{commits:?}");

@@ -568,6 +568,7 @@ impl World {
             deadline_ms,
             owner_epoch: None,
             region: None,
+            epoch: None,
             body,
         });
         (partition, self.record(speaker, partition, payload))

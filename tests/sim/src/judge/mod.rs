@@ -150,6 +150,7 @@ impl Judge {
             | Topic::RegionEvents(_)
             | Topic::Latency(_)
             | Topic::StatePresence
+            | Topic::StateRegions
             | Topic::Actions
             | Topic::DeadLetter => {}
         }

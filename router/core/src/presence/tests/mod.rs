@@ -1,5 +1,6 @@
 //! Presence in virtual time.
 
+mod drains;
 mod random;
 mod stories;
 mod table;
@@ -96,6 +97,7 @@ impl Rig {
             RegionEventBody::Heartbeat {
                 switches: 0,
                 coalesced: 0,
+                speaker: String::new(),
             },
         );
     }
@@ -161,6 +163,17 @@ impl Rig {
     /// The region confirms the term.
     fn confirm(&mut self, name: &str, connection: u64, term: u64) {
         self.change(name, master(state(connection), term));
+    }
+
+    fn restore(&mut self, record: PresenceRecord) {
+        self.machine.handle_input(self.now(), Input::Restored(Box::new(record)));
+        self.drain();
+    }
+
+    fn drain_region(&mut self, name: &str, drained: bool) {
+        let region = region(name);
+        self.machine.handle_input(self.now(), Input::Drain { region, drained });
+        self.drain();
     }
 
     /// Let time pass, timers at their own times, heartbeats every 250 ms.
@@ -242,7 +255,9 @@ fn short(output: &Output) -> Option<String> {
         | Output::RegionChanged { .. }
         | Output::NewEpoch { .. }
         | Output::Passed(_)
-        | Output::UnknownRegion(_) => return None,
+        | Output::UnknownRegion(_)
+        | Output::Twin { .. }
+        | Output::Drained { .. } => return None,
     })
 }
 

@@ -1,7 +1,11 @@
 //! Commands of services: to which region they go, and that each is answered exactly once.
 //!
 //! Changes (`apply`) do not leave from here: they become edits of the desired state, which is sent again until it
-//! stands. What leaves are questions: dumps and snapshots.
+//! stands. What leaves are questions: dumps, plans and snapshots. A dump is asked of a region that only reads, else of one that
+//! is not active, else of the active one, so that reading does not load whoever writes; if that region is lost the next one is
+//! asked. A command for many switches is taken apart, and each part is routed and answered as if it had come alone.
+
+mod accept;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -9,7 +13,7 @@ use std::time::{Duration, Instant};
 use skerry_bus::objects::{ObjectKeys, Objects};
 use skerry_bus::reply::{Cause, CommandResult, Outcome, ReplyBody};
 use skerry_bus::{
-    BrokerClock, Command, CommandBody, CorrelationId, Region, RegionEvent, RegionEventBody, Reply, SwitchId, Term,
+    BrokerClock, Command, CorrelationId, Mode, Region, RegionEvent, RegionEventBody, Reply, SwitchId, Term,
 };
 
 use crate::defect::{self, Defect};
@@ -39,6 +43,10 @@ impl Config {
 
 /// Commands that wait for an answer. A router this far behind is helped by waiting: the next is refused as busy.
 pub const PENDING_MAX: usize = 10_000;
+/// Switches of one command. More belong into several, whose answers can be taken one by one.
+pub const PARTS_MAX: usize = 1_000;
+/// Characters of the name of a command with parts: each part is named after it.
+const PARTS_ID_MAX: usize = CorrelationId::LEN_MAX - 6;
 /// Answers that are remembered, so that a command that comes again is answered again and not done again.
 pub const ANSWERED_MAX: usize = 4_096;
 
@@ -57,6 +65,15 @@ pub enum Input {
         region: Option<Region>,
         /// Its term.
         term: Term,
+    },
+    /// Who reaches a switch.
+    Reached {
+        /// The switch.
+        switch: SwitchId,
+        /// The regions, with what they may do; none: the switch is forgotten.
+        regions: Option<BTreeMap<Region, Mode>>,
+        /// Why no region is active, if none is.
+        reason: String,
     },
     /// A region lives or not.
     Region {
@@ -120,6 +137,15 @@ struct Pending {
     requester: String,
     until: Instant,
     waits: Waits,
+    /// The command of which it is a part.
+    part_of: Option<CorrelationId>,
+}
+
+/// Who reaches a switch, and why it may not be asked for anything else than reading.
+#[derive(Debug, Default)]
+struct Reached {
+    regions: BTreeMap<Region, Mode>,
+    reason: String,
 }
 
 /// What a command waits for.
@@ -128,11 +154,20 @@ enum Waits {
     /// The end of its edit.
     Edit { switch: SwitchId },
     /// What a switch holds.
-    Dump { switch: SwitchId, region: Region },
+    Dump {
+        switch: SwitchId,
+        region: Region,
+        /// The question, for another region.
+        command: Box<Command>,
+        /// Regions that did not answer it.
+        tried: BTreeSet<Region>,
+    },
     /// What would be done to make a switch what it shall be.
     Plan { switch: SwitchId, region: Region },
     /// A switch's state, told again.
     Snapshot { switch: SwitchId, region: Region },
+    /// The end of each of its parts.
+    Parts { open: u32, applied: u32, not_applied: u32 },
     /// The end of every region's snapshot.
     Regions {
         open: BTreeSet<Region>,
@@ -143,18 +178,20 @@ enum Waits {
 
 /// The machine. Every command ends, once:
 ///
-/// | input | edit | dump, plan | snapshot of a switch | region-wide |
-/// | --- | --- | --- | --- | --- |
-/// | the command, no region active | rejected, unknown switch | same | same | done, none applied |
-/// | the command, deadline past | expired | expired | expired | done, none applied |
-/// | the edit ended | as it ended | – | – | – |
-/// | the dump or plan came | – | applied, with it | – | – |
-/// | the switch's state came | – | – | applied | – |
-/// | result `applied` | – | waits for what was read | applied | counts; done with the last |
-/// | any other result | – | as told | as told | counts; done with the last |
-/// | the region is lost | – (tables send again) | failed, region lost | same | counts; done with the last |
-/// | another region is active | – | failed, region lost | same | – |
-/// | the deadline | tables answer; failed a second later | failed | failed | done, the rest not applied |
+/// | input | edit | dump | plan | snapshot of a switch | region-wide | many switches |
+/// | --- | --- | --- | --- | --- | --- | --- |
+/// | the command, nobody can be asked | rejected, with the reason | same | same | same | done, none applied | each part by itself |
+/// | the command, deadline past | expired | expired | expired | expired | done, none applied | done, none applied |
+/// | the edit ended | as it ended | – | – | – | – | – |
+/// | the dump or plan came | – | applied, with it | applied, with it | – | – | – |
+/// | the switch's state came | – | – | – | applied | – | – |
+/// | result `applied` | – | waits for what was read | same | applied | counts; done with the last | – |
+/// | rejected: the region does not have the switch | – | asks the next, else as told | as told | as told | counts | – |
+/// | any other result | – | as told | as told | as told | counts; done with the last | – |
+/// | the region is lost or leaves the switch | – (tables send again) | asks the next, else failed | failed, region lost | same | counts | – |
+/// | another region is active, the one asked reaches it | – | – | – | – | – | – |
+/// | the deadline | tables answer; failed a second later | failed | failed | failed | done, the rest not applied | with its last part |
+/// | a part ended | – | – | – | – | – | counts; done with the last |
 ///
 /// A command that comes again while it is under way waits for the same answer; one that was answered is answered the
 /// same way again, except that what was read is read again.
@@ -163,6 +200,7 @@ pub struct Routing {
     config: Config,
     clock: Option<BrokerClock>,
     active: BTreeMap<SwitchId, Region>,
+    reached: BTreeMap<SwitchId, Reached>,
     live: BTreeSet<Region>,
     pending: BTreeMap<CorrelationId, Pending>,
     due: Due<CorrelationId>,
@@ -181,6 +219,7 @@ impl Routing {
             config,
             clock: None,
             active: BTreeMap::new(),
+            reached: BTreeMap::new(),
             live: BTreeSet::new(),
             pending: BTreeMap::new(),
             due: Due::new(),
@@ -205,8 +244,18 @@ impl Routing {
                     Some(region) => self.active.insert(switch, region),
                     None => self.active.remove(&switch),
                 };
-                let active = self.active.get(&switch).cloned();
-                self.region_left(|of, asked| of == switch && Some(asked) != active.as_ref());
+            }
+            Input::Reached {
+                switch,
+                regions,
+                reason,
+            } => {
+                let reach = regions.clone().unwrap_or_default();
+                match regions {
+                    Some(regions) => drop(self.reached.insert(switch, Reached { regions, reason })),
+                    None => drop(self.reached.remove(&switch)),
+                }
+                self.region_left(|of, asked| of == switch && !reach.contains_key(asked));
             }
             Input::Region { region, live: true } => {
                 self.live.insert(region);
@@ -223,7 +272,13 @@ impl Routing {
                 let waits = self.pending.get(&correlation_id).map(|p| &p.waits);
                 match waits {
                     Some(Waits::Edit { .. }) => self.answer(correlation_id, ended(result)),
-                    Some(Waits::Dump { .. } | Waits::Plan { .. } | Waits::Snapshot { .. } | Waits::Regions { .. })
+                    Some(
+                        Waits::Dump { .. }
+                        | Waits::Plan { .. }
+                        | Waits::Snapshot { .. }
+                        | Waits::Regions { .. }
+                        | Waits::Parts { .. },
+                    )
                     | None => {
                         self.outputs.push_back(Output::Dropped { correlation_id });
                     }
@@ -232,147 +287,6 @@ impl Routing {
             Input::Clock(clock) => self.clock = Some(clock),
             Input::Owner(owner_epoch) => self.config.owner_epoch = owner_epoch,
         }
-    }
-
-    fn command(&mut self, now: Instant, command: Command) {
-        let id = command.correlation_id.clone();
-        if let Some((requester, body)) = self.answered.get(&id) {
-            self.outputs.push_back(Output::Reply {
-                requester: requester.clone(),
-                reply: Box::new(Reply {
-                    correlation_id: id,
-                    body: body.clone(),
-                }),
-            });
-            return;
-        }
-        if self.pending.contains_key(&id) {
-            return;
-        }
-        if let Err((outcome, cause)) = self.accept(now, command.clone()) {
-            // Not remembered as an answer of something done: it was never begun.
-            self.refuse(&command, outcome, cause);
-        }
-    }
-
-    fn accept(&mut self, now: Instant, command: Command) -> Result<(), (Outcome, Cause)> {
-        let id = command.correlation_id.clone();
-        let only_router = |kind: &str| {
-            let detail = format!("kind: only the router sends {kind}");
-            Err((Outcome::Rejected, Cause::Malformed { detail }))
-        };
-        match &command.body {
-            CommandBody::Desired { .. } => return only_router("desired"),
-            CommandBody::Activate { .. } => return only_router("activate"),
-            CommandBody::Deactivate { .. } => return only_router("deactivate"),
-            CommandBody::Plan { wanted: Some(_), .. } => {
-                let detail = "wanted: only the router says what a switch shall hold".to_owned();
-                return Err((Outcome::Rejected, Cause::Malformed { detail }));
-            }
-            CommandBody::Apply { .. }
-            | CommandBody::Dump { .. }
-            | CommandBody::Plan { wanted: None, .. }
-            | CommandBody::SwitchSnapshot { .. }
-            | CommandBody::RegionSnapshot { .. } => {}
-        }
-        let Some(clock) = self.clock.filter(|_| self.pending.len() < PENDING_MAX) else {
-            return Err((Outcome::Rejected, Cause::Busy));
-        };
-        if clock.at(now) >= command.deadline_ms {
-            return Err((Outcome::Expired, Cause::Deadline));
-        }
-        let until = clock.when(command.deadline_ms).min(now + self.config.wait_max);
-        let Some(switch) = command.body.switch() else {
-            self.region_wide(until, command);
-            return Ok(());
-        };
-        let Some(region) = self.active.get(&switch).cloned() else {
-            return Err((Outcome::Rejected, Cause::UnknownSwitch));
-        };
-        let requester = command.requester.clone();
-        let (waits, until) = match &command.body {
-            CommandBody::Apply { put, remove, .. } => {
-                self.outputs.push_back(Output::Edit {
-                    correlation_id: id.clone(),
-                    switch,
-                    put: put.clone(),
-                    remove: remove.clone(),
-                    deadline: until,
-                });
-                (Waits::Edit { switch }, until + EDIT_GRACE)
-            }
-            CommandBody::Dump { .. } => (
-                Waits::Dump {
-                    switch,
-                    region: region.clone(),
-                },
-                until,
-            ),
-            CommandBody::Plan { .. } => (
-                Waits::Plan {
-                    switch,
-                    region: region.clone(),
-                },
-                until,
-            ),
-            CommandBody::SwitchSnapshot { .. }
-            | CommandBody::RegionSnapshot { .. }
-            | CommandBody::Desired { .. }
-            | CommandBody::Activate { .. }
-            | CommandBody::Deactivate { .. } => (
-                Waits::Snapshot {
-                    switch,
-                    region: region.clone(),
-                },
-                until,
-            ),
-        };
-        if !matches!(waits, Waits::Edit { .. }) {
-            self.send(region, command);
-        }
-        self.due.set(id.clone(), Some(until));
-        let pending = Pending {
-            requester,
-            until,
-            waits,
-        };
-        self.pending.insert(id, pending);
-        Ok(())
-    }
-
-    fn region_wide(&mut self, until: Instant, command: Command) {
-        let id = command.correlation_id.clone();
-        let open: BTreeSet<Region> = self
-            .config
-            .regions
-            .iter()
-            .filter(|r| self.live.contains(*r))
-            .cloned()
-            .collect();
-        let pending = Pending {
-            requester: command.requester.clone(),
-            until,
-            waits: Waits::Regions {
-                not_applied: (self.config.regions.len() - open.len()) as u32,
-                applied: 0,
-                open: open.clone(),
-            },
-        };
-        self.due.set(id.clone(), Some(until));
-        self.pending.insert(id.clone(), pending);
-        for region in open {
-            self.send(region, command.clone());
-        }
-        self.end_if_all_answered(id);
-    }
-
-    fn send(&mut self, region: Region, mut command: Command) {
-        command.region = Some(region.clone());
-        command.owner_epoch = Some(self.config.owner_epoch);
-        self.outputs.push_back(Output::Send {
-            region,
-            command: Box::new(command),
-        });
     }
 
     fn event(&mut self, event: RegionEvent) {
@@ -394,7 +308,7 @@ impl Routing {
             (Waits::Regions { .. }, B::CommandResult { result }) => {
                 self.region_answered(&id, &event.region, result.outcome == Outcome::Applied);
             }
-            (Waits::Dump { switch, region }, B::SwitchDump { switch: of, dump }) if asked(*switch, region, of) => {
+            (Waits::Dump { switch, region, .. }, B::SwitchDump { switch: of, dump }) if asked(*switch, region, of) => {
                 let mut body = applied(of);
                 if let ReplyBody::SwitchResult { dump: place, .. } = &mut body {
                     *place = Some(dump);
@@ -416,6 +330,12 @@ impl Routing {
             (Waits::Snapshot { region, .. }, B::CommandResult { result }) if *region == event.region => {
                 self.answer(id, ended(result));
             }
+            // It does not have the switch (any more): then another one is asked.
+            (Waits::Dump { region, .. }, B::CommandResult { result })
+                if *region == event.region && result.outcome == Outcome::Rejected =>
+            {
+                self.ask_another(&id, ended(result));
+            }
             (Waits::Dump { region, .. } | Waits::Plan { region, .. }, B::CommandResult { result })
                 if *region == event.region && result.outcome != Outcome::Applied =>
             {
@@ -427,6 +347,7 @@ impl Routing {
                 | Waits::Plan { .. }
                 | Waits::Snapshot { .. }
                 | Waits::Edit { .. }
+                | Waits::Parts { .. }
                 | Waits::Regions { .. },
                 _,
             ) => {}
@@ -448,23 +369,31 @@ impl Routing {
                 }
                 self.end_if_all_answered(id.clone());
             }
-            Waits::Edit { .. } | Waits::Dump { .. } | Waits::Plan { .. } | Waits::Snapshot { .. } => {}
+            Waits::Edit { .. }
+            | Waits::Dump { .. }
+            | Waits::Plan { .. }
+            | Waits::Snapshot { .. }
+            | Waits::Parts { .. } => {}
         }
     }
 
-    fn end_if_all_answered(&mut self, id: CorrelationId) {
-        if let Some(Pending {
-            waits:
-                Waits::Regions {
-                    open,
-                    applied,
-                    not_applied,
-                },
-            ..
-        }) = self.pending.get(&id)
-            && open.is_empty()
-        {
-            let (applied, not_applied) = (*applied, *not_applied);
+    pub(super) fn end_if_all_answered(&mut self, id: CorrelationId) {
+        let (over, applied, not_applied) = match self.pending.get(&id).map(|pending| &pending.waits) {
+            Some(Waits::Regions {
+                open,
+                applied,
+                not_applied,
+            }) => (open.is_empty(), *applied, *not_applied),
+            Some(Waits::Parts {
+                open,
+                applied,
+                not_applied,
+            }) => (*open == 0, *applied, *not_applied),
+            Some(Waits::Edit { .. } | Waits::Dump { .. } | Waits::Plan { .. } | Waits::Snapshot { .. }) | None => {
+                return;
+            }
+        };
+        if over {
             self.answer(id, ReplyBody::Done { applied, not_applied });
         }
     }
@@ -475,33 +404,41 @@ impl Routing {
             .pending
             .iter()
             .filter_map(|(id, pending)| match &pending.waits {
-                Waits::Dump { switch, region }
+                Waits::Dump { switch, region, .. }
                 | Waits::Plan { switch, region }
                 | Waits::Snapshot { switch, region } => left(*switch, region).then(|| (id.clone(), *switch)),
-                Waits::Edit { .. } | Waits::Regions { .. } => None,
+                Waits::Edit { .. } | Waits::Regions { .. } | Waits::Parts { .. } => None,
             })
             .collect();
         for (id, switch) in ended {
-            self.answer(id, not_applied(Some(switch), Outcome::Failed, Cause::RegionLost));
+            self.ask_another(&id, not_applied(Some(switch), Outcome::Failed, Cause::RegionLost));
         }
     }
 
-    fn refuse(&mut self, command: &Command, outcome: Outcome, cause: Cause) {
-        let switch = command.body.switch();
-        let body = match switch {
-            None if !matches!(cause, Cause::Malformed { .. } | Cause::Busy) => ReplyBody::Done {
-                applied: 0,
-                not_applied: self.config.regions.len() as u32,
-            },
-            _ => not_applied(switch, outcome, cause),
+    /// The region that was asked does not answer. What only reads is asked of another one; if there is none, or it is another
+    /// question, this is the answer.
+    fn ask_another(&mut self, id: &CorrelationId, otherwise: ReplyBody) {
+        let next = match self.pending.get(id).map(|pending| &pending.waits) {
+            Some(Waits::Dump {
+                switch, region, tried, ..
+            }) => {
+                let mut tried = tried.clone();
+                tried.insert(region.clone());
+                self.reader(*switch, &tried).map(|next| (next, tried))
+            }
+            _ => None,
         };
-        self.outputs.push_back(Output::Reply {
-            requester: command.requester.clone(),
-            reply: Box::new(Reply {
-                correlation_id: command.correlation_id.clone(),
-                body,
-            }),
-        });
+        if let Some((next, now_tried)) = next
+            && let Some(Waits::Dump {
+                region, tried, command, ..
+            }) = self.pending.get_mut(id).map(|pending| &mut pending.waits)
+        {
+            *region = next.clone();
+            *tried = now_tried;
+            let command = (**command).clone();
+            return self.send(next, command);
+        }
+        self.answer(id.clone(), otherwise);
     }
 
     /// The one answer.
@@ -515,6 +452,8 @@ impl Routing {
             body,
             ReplyBody::SwitchResult { dump: Some(_), .. } | ReplyBody::SwitchResult { plan: Some(_), .. }
         );
+        // Of a command for many switches the parts are remembered: they are told again, and then the sum.
+        let large = large || matches!(pending.waits, Waits::Parts { .. });
         if !large
             && self
                 .answered
@@ -527,6 +466,10 @@ impl Routing {
             && let Some(oldest) = self.answered_order.pop_front()
         {
             self.answered.remove(&oldest);
+        }
+        if let Some(whole) = pending.part_of {
+            self.part_ended(&whole, body);
+            return self.end_if_all_answered(whole);
         }
         let reply = Output::Reply {
             requester: pending.requester,
@@ -551,6 +494,8 @@ impl Routing {
                 | Waits::Dump { switch, .. }
                 | Waits::Plan { switch, .. }
                 | Waits::Snapshot { switch, .. } => not_applied(Some(*switch), Outcome::Failed, Cause::Deadline),
+                // It has no deadline of its own.
+                Waits::Parts { .. } => continue,
                 Waits::Regions {
                     open,
                     applied,
@@ -594,7 +539,7 @@ fn applied(switch: SwitchId) -> ReplyBody {
     })
 }
 
-fn not_applied(switch: Option<SwitchId>, outcome: Outcome, cause: Cause) -> ReplyBody {
+pub(super) fn not_applied(switch: Option<SwitchId>, outcome: Outcome, cause: Cause) -> ReplyBody {
     ended(CommandResult {
         switch,
         outcome,
@@ -606,5 +551,4 @@ fn not_applied(switch: Option<SwitchId>, outcome: Outcome, cause: Cause) -> Repl
 }
 
 #[cfg(test)]
-#[path = "routing_tests.rs"]
 mod tests;

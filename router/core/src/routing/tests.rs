@@ -1,4 +1,4 @@
-use skerry_bus::{Epoch, Generation, Sending, Seq, SwitchDump, SwitchPlan, Wanted};
+use skerry_bus::{CommandBody, Epoch, Generation, Sending, Seq, SwitchDump, SwitchPlan, Wanted};
 
 use super::*;
 
@@ -28,7 +28,16 @@ impl Rig {
             rig.region(name, true);
         }
         rig.active(Some("east"));
+        rig.reached(&[("east", Mode::ReadWrite)]);
         rig
+    }
+    fn reached(&mut self, regions: &[(&str, Mode)]) {
+        let regions = regions.iter().map(|(name, mode)| (region(name), *mode));
+        self.give(Input::Reached {
+            switch: S1,
+            regions: Some(regions.collect()),
+            reason: String::new(),
+        });
     }
     fn give(&mut self, input: Input) {
         self.routing.handle_input(self.t0, input);
@@ -54,6 +63,7 @@ impl Rig {
             deadline_ms: T0_MS + deadline,
             owner_epoch: None,
             region: None,
+            epoch: None,
             body,
         })));
     }
@@ -164,14 +174,15 @@ const NOTHING: [&str; 0] = [];
 fn every_pair_of_state_and_input() {
     type Give = (&'static str, fn(&mut Rig));
     type Kind = (&'static str, fn() -> CommandBody);
-    let kinds: [Kind; 5] = [
+    let kinds: [Kind; 6] = [
         ("edit", apply),
         ("dump", dump),
         ("plan", plan),
         ("snapshot", snapshot),
         ("region-wide", everything),
+        ("many", || CommandBody::Many { parts: vec![apply()] }),
     ];
-    let inputs: [Give; 12] = [
+    let inputs: [Give; 15] = [
         ("the same again", |r| r.ask("c", dump(), 5_000)),
         ("result applied", |r| r.result("c", "east", Outcome::Applied)),
         ("result failed", |r| r.result("c", "east", Outcome::Failed)),
@@ -191,14 +202,44 @@ fn every_pair_of_state_and_input() {
             });
         }),
         ("the region is lost", |r| r.region("east", false)),
+        ("the region leaves the switch", |r| r.reached(&[])),
+        ("the region does not have it", |r| {
+            r.result("c", "east", Outcome::Rejected)
+        }),
+        ("a part ended", |r| {
+            let ReplyBody::SwitchResult { result, .. } = applied(S1) else {
+                return;
+            };
+            r.give(Input::Edited {
+                correlation_id: "c/0".parse().expect("an id"),
+                result,
+            });
+        }),
+        // The one that was asked still reaches it, and answers.
         ("another region is active", |r| r.active(Some("west"))),
         ("no region is active", |r| r.active(None)),
         ("the deadline", |r| r.timeout(6_000)),
     ];
     let lost = "c Failed the region was lost while the command was under way";
     let late = "c Failed the deadline passed";
-    let expected: [[&str; 12]; 5] = [
-        ["", "", "", "", "", "", "", "c Applied", "", "", "", late],
+    let expected: [[&str; 15]; 6] = [
+        [
+            "",
+            "",
+            "",
+            "",
+            "",
+            "",
+            "",
+            "c Applied",
+            "",
+            "",
+            "",
+            "dropped c/0",
+            "",
+            "",
+            late,
+        ],
         [
             "",
             "",
@@ -210,7 +251,10 @@ fn every_pair_of_state_and_input() {
             "dropped c",
             lost,
             lost,
-            lost,
+            "c Rejected",
+            "dropped c/0",
+            "",
+            "",
             late,
         ],
         [
@@ -224,7 +268,10 @@ fn every_pair_of_state_and_input() {
             "dropped c",
             lost,
             lost,
-            lost,
+            "c Rejected",
+            "dropped c/0",
+            "",
+            "",
             late,
         ],
         [
@@ -238,10 +285,46 @@ fn every_pair_of_state_and_input() {
             "dropped c",
             lost,
             lost,
-            lost,
+            "c Rejected",
+            "dropped c/0",
+            "",
+            "",
             late,
         ],
-        ["", "", "", "", "", "", "", "dropped c", "", "", "", "c done 0/3"],
+        [
+            "",
+            "",
+            "",
+            "",
+            "",
+            "",
+            "",
+            "dropped c",
+            "",
+            "",
+            "",
+            "dropped c/0",
+            "",
+            "",
+            "c done 0/3",
+        ],
+        [
+            "",
+            "",
+            "",
+            "",
+            "",
+            "",
+            "",
+            "dropped c",
+            "",
+            "",
+            "",
+            "c Applied, c done 1/0",
+            "",
+            "",
+            "c Failed the deadline passed, c done 0/1",
+        ],
     ];
     for (k, (kind, body)) in kinds.iter().enumerate() {
         for (n, (input, give)) in inputs.iter().enumerate() {
@@ -252,6 +335,120 @@ fn every_pair_of_state_and_input() {
             assert_eq!(rig.told().join(", "), expected[k][n], "{kind} + {input}");
         }
     }
+}
+
+#[test]
+fn a_dump_is_asked_of_who_only_reads_then_of_who_is_not_active_then_of_who_is() {
+    use Mode::{ReadOnly, ReadWrite};
+    let mut rig = Rig::new();
+    rig.region("north", true);
+    let both = [("east", ReadWrite), ("west", ReadWrite)];
+    let all = [("east", ReadWrite), ("west", ReadWrite), ("north", ReadOnly)];
+    rig.reached(&all);
+    rig.ask("a", dump(), 5_000);
+    // Whatever writes or plans goes to the active region.
+    rig.ask("b", plan(), 5_000);
+    rig.ask("c", snapshot(), 5_000);
+    assert_eq!(rig.told(), ["send north a", "send east b", "send east c"]);
+    // It is lost, and the next one does not have the switch: the others are asked, each once.
+    rig.region("north", false);
+    assert_eq!(rig.told(), ["send west a"]);
+    rig.result("a", "west", Outcome::Rejected);
+    assert_eq!(rig.told(), ["send east a"]);
+    rig.result("a", "west", Outcome::Failed);
+    assert_eq!(rig.told(), NOTHING, "who is asked no more");
+    rig.result("a", "east", Outcome::Rejected);
+    assert_eq!(rig.told(), ["a Rejected"]);
+    // A region that does not live, or does not reach it, is not asked.
+    rig.ask("d", dump(), 5_000);
+    rig.reached(&both);
+    rig.region("north", true);
+    rig.ask("e", dump(), 5_000);
+    rig.region("west", false);
+    assert_eq!(rig.told(), ["send west d", "send west e", "send east d", "send east e"]);
+    rig.dumped("d", "east");
+    rig.dumped("e", "west");
+    assert_eq!(rig.told(), ["d Applied dump"]);
+}
+
+#[test]
+fn a_switch_that_only_readers_reach_can_be_read_and_nothing_else() {
+    let mut rig = Rig::new();
+    rig.region("north", true);
+    rig.active(None);
+    rig.give(Input::Reached {
+        switch: S1,
+        regions: Some([(region("north"), Mode::ReadOnly)].into()),
+        reason: "region north may only read".to_owned(),
+    });
+    rig.ask("a", dump(), 5_000);
+    rig.ask("b", apply(), 5_000);
+    assert_eq!(
+        rig.told(),
+        [
+            "send north a",
+            "b Rejected no region may be asked: region north may only read"
+        ]
+    );
+}
+
+#[test]
+fn a_command_for_many_switches_is_taken_apart_and_its_answers_are_joined() {
+    let mut rig = Rig::new();
+    let unknown = CommandBody::Dump { switch: SwitchId(9) };
+    let parts = vec![apply(), unknown, dump()];
+    let many = || CommandBody::Many { parts: parts.clone() };
+    rig.ask("m", many(), 5_000);
+    let refused = "m Rejected the switch is not connected to any region that could be asked";
+    assert_eq!(rig.told(), ["edit m/0", refused, "send east m/2"]);
+    rig.ask("m", many(), 5_000);
+    rig.dumped("m/2", "east");
+    assert_eq!(
+        rig.told(),
+        ["m Applied dump"],
+        "while it is under way it is not begun again"
+    );
+    let ReplyBody::SwitchResult { result, .. } = applied(S1) else {
+        panic!("a switch's answer");
+    };
+    rig.give(Input::Edited {
+        correlation_id: "m/0".parse().expect("an id"),
+        result,
+    });
+    assert_eq!(rig.told(), ["m Applied", "m done 2/1"]);
+    // Again: what was done is answered again, what was read is read again.
+    rig.ask("m", many(), 5_000);
+    assert_eq!(rig.told(), ["m Applied", refused, "send east m/2"]);
+    rig.timeout(5_000);
+    assert_eq!(rig.told(), ["m Failed the deadline passed", "m done 1/2"]);
+    assert_eq!((rig.routing.pending(), rig.routing.due.is_empty()), (0, true));
+}
+
+#[test]
+fn a_command_for_many_switches_has_limits_and_is_refused_whole() {
+    let mut rig = Rig::new();
+    let of = |parts| CommandBody::Many { parts };
+    rig.ask("none", of(vec![]), 5_000);
+    rig.ask("late", of(vec![dump(), dump()]), 0);
+    rig.ask("all", of(vec![dump(), everything()]), 5_000);
+    rig.ask("nested", of(vec![of(vec![dump()])]), 5_000);
+    rig.ask("large", of(vec![dump(); PARTS_MAX + 1]), 5_000);
+    rig.ask(&"n".repeat(123), of(vec![dump()]), 5_000);
+    let told = rig.told();
+    assert_eq!(told[..2], ["none done 0/0", "late done 0/2"]);
+    for (told, cause) in told[2..]
+        .iter()
+        .zip(["one switch", "one switch", "1001 are more", "at most 122"])
+    {
+        assert!(told.contains("Rejected malformed") && told.contains(cause), "{told}");
+    }
+    assert_eq!(told.len(), 6);
+    let big = || of(vec![dump(); PARTS_MAX]);
+    for n in 0..11 {
+        rig.ask(&format!("b{n}"), big(), 5_000);
+    }
+    assert!(rig.told().last().is_some_and(|t| t.contains("too many")));
+    assert!(rig.routing.pending() <= PENDING_MAX);
 }
 
 #[test]
@@ -272,6 +469,7 @@ fn what_cannot_be_routed_is_answered_at_once() {
     });
     rig.ask("wanted", CommandBody::Plan { switch: S1, wanted }, 5_000);
     rig.active(None);
+    rig.reached(&[]);
     for (id, body) in [("a", apply()), ("b", dump()), ("c", snapshot())] {
         rig.ask(id, body, 5_000);
     }
