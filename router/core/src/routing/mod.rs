@@ -89,7 +89,7 @@ pub enum Input {
         /// How it ended.
         result: CommandResult,
     },
-    /// The broker's clock. Deadlines cannot be judged before it is known: commands are refused as busy until then.
+    /// The broker's clock. Deadlines cannot be judged before it is known: commands wait until then.
     Clock(BrokerClock),
     /// Our owner epoch from now on.
     Owner(u64),
@@ -199,6 +199,9 @@ enum Waits {
 pub struct Routing {
     config: Config,
     clock: Option<BrokerClock>,
+    /// Commands that came before it, in their order. A router that starts reads again what the one before it may have done:
+    /// whatever it would say at once could contradict that.
+    early: VecDeque<Command>,
     active: BTreeMap<SwitchId, Region>,
     reached: BTreeMap<SwitchId, Reached>,
     live: BTreeSet<Region>,
@@ -218,6 +221,7 @@ impl Routing {
         Routing {
             config,
             clock: None,
+            early: VecDeque::new(),
             active: BTreeMap::new(),
             reached: BTreeMap::new(),
             live: BTreeSet::new(),
@@ -237,6 +241,9 @@ impl Routing {
     /// Take an input.
     pub fn handle_input(&mut self, now: Instant, input: Input) {
         match input {
+            Input::Command(command) if self.clock.is_none() && self.early.len() < PENDING_MAX => {
+                self.early.push_back(*command);
+            }
             Input::Command(command) => self.command(now, *command),
             Input::Event(event) => self.event(*event),
             Input::Active { switch, region, .. } => {
@@ -284,7 +291,12 @@ impl Routing {
                     }
                 }
             }
-            Input::Clock(clock) => self.clock = Some(clock),
+            Input::Clock(clock) => {
+                self.clock = Some(clock);
+                while let Some(command) = self.early.pop_front() {
+                    self.command(now, command);
+                }
+            }
             Input::Owner(owner_epoch) => self.config.owner_epoch = owner_epoch,
         }
     }

@@ -555,3 +555,24 @@ fn no_command_waits_for_ever() {
     let (at, _) = rig.routing.poll_timeout().expect("it waits");
     assert_eq!(at, rig.t0 + Duration::from_secs(600));
 }
+
+#[test]
+fn commands_that_come_before_the_clock_wait_for_it_in_their_order() {
+    let mut rig = Rig::new();
+    rig.routing = Routing::new(Config::new(vec![region("east")], 7), rig.t0);
+    for n in 0..PENDING_MAX {
+        rig.ask(&format!("c{n}"), dump(), 5_000);
+    }
+    rig.ask("late", dump(), 0);
+    assert_eq!(rig.told(), ["late Rejected too many commands wait for this switch"]);
+    rig.region("east", true);
+    rig.active(Some("east"));
+    rig.reached(&[("east", Mode::ReadWrite)]);
+    rig.give(Input::Clock(BrokerClock::new(rig.t0, T0_MS)));
+    let told = rig.told();
+    assert_eq!(told.len(), PENDING_MAX);
+    let asked = |n: usize| told[n].contains(&format!("c{n}")) && told[n].contains("east");
+    assert!(asked(0) && asked(1) && asked(PENDING_MAX - 1), "{:?}", &told[..3]);
+    rig.give(Input::Clock(BrokerClock::new(rig.t0, T0_MS)));
+    assert_eq!(rig.told(), [""; 0], "each once");
+}
