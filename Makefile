@@ -16,7 +16,8 @@ export SEED SEEDS FIRST SKIP_OK SKIP_PEERS QUICK
 
 .PHONY: help
 help:
-	$(RUN)echo 'make setup         install the missing Debian packages of etc/packages.txt (root; nothing else installs)'
+	$(RUN)echo 'make setup         install the missing Debian packages of etc/packages.txt (root; nothing else installs), fetch Apache Kafka'
+	$(RUN)echo 'make kafka         fetch Apache Kafka for tests and measurements into target/kafka, if it is not there'
 	$(RUN)echo 'make build         compile everything into target/'
 	$(RUN)echo 'make demo          a small network of real switches: every step shown and measured, then it stays up (root)'
 	$(RUN)echo 'make demo CHECK=1  the same once, judged: target/demo/summary.json; exit 0 good, 1 a step failed, 2 something lacks'
@@ -33,6 +34,10 @@ help:
 .PHONY: setup
 setup:
 	$(RUN)scripts/setup
+
+.PHONY: kafka
+kafka:
+	$(RUN)scripts/fetch-kafka
 
 .PHONY: build
 build:

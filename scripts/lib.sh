@@ -23,7 +23,7 @@ say() { printf '%s\n' "$*"; }
 complain() { printf '%s\n' "$*" >&2; }
 is_root() { [[ $(id -u) == 0 ]]; }
 
-# packages_for GROUP..: the lines "package proof" of those groups (build, run, bench).
+# packages_for GROUP..: the lines "package proof" of those groups (build, run, kafka, bench).
 packages_for() {
   awk -v groups=" $* " '
     /^[[:space:]]*(#|$)/ { next }

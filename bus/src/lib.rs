@@ -13,6 +13,7 @@ pub mod command;
 pub mod event;
 pub mod ids;
 pub mod latency;
+pub mod layout;
 pub mod message;
 pub mod objects;
 pub mod presence;

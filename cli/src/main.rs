@@ -1,4 +1,4 @@
-//! `skerry`, the operator's command: the router's REST API with tables and JSON, replays of recorded
+//! `skerry`, the operator's command: the router's REST API with tables and JSON, the topics of a cluster, replays of recorded
 //! inputs, OpenFlow on paper, the trial broker, simulated switches and the load generator.
 //!
 //! It decides nothing about the network: it asks the router, or runs the pure parts of Skerry on files.
@@ -80,6 +80,9 @@ enum Command {
     /// Feature toggles
     #[command(subcommand)]
     Feature(commands::feature::Command),
+    /// Kafka's topics: what is wrong with them, and making them right
+    #[command(subcommand)]
+    Topics(commands::topics::Command),
     /// Events as they come, until interrupted
     Tail(commands::tail::Tail),
     /// Feeds recorded inputs to a machine of the router and prints what it says
@@ -123,6 +126,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Flow(command) => commands::flow::run(command, &router()?, &out),
         Command::Operation(command) => commands::operation::run(command, &router()?, &out),
         Command::Feature(command) => commands::feature::run(command, &router()?, &out),
+        Command::Topics(command) => commands::topics::run(command, &out),
         Command::Tail(tail) => commands::tail::run(&tail, &router()?, &out),
         Command::Replay(command) => replay::run(&command),
         Command::Ofp(command) => ofp::run(&command),

@@ -3,32 +3,67 @@
 //!
 //! It says how they are started, never what they are asked: that is `rest`, and Kafka itself. They end with the lab.
 
+use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use skerry_io::kafka::KafkaSettings;
 
+use crate::kafka::{Cluster, Options};
 use crate::lab::Lab;
 use crate::process::Process;
 use crate::rest::Rest;
 use crate::tool;
 use crate::wait::{self, DEADLINE};
 
-/// Partitions of every topic of the trial broker.
+/// Partitions of every topic: the trial broker has no other number.
 pub const PARTITIONS: i32 = 4;
 /// A free port of loopback.
 pub const ANY_PORT: &str = "127.0.0.1:0";
+
+/// What the daemons of a deployment talk through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BrokerKind {
+    /// `skerry broker`.
+    #[default]
+    Trial,
+    /// One node of Apache Kafka.
+    Kafka,
+}
+
+thread_local! {
+    /// What deployments made in this thread talk through.
+    static BROKER: Cell<BrokerKind> = const { Cell::new(BrokerKind::Trial) };
+}
+
+/// Does something, a test for instance, whose deployments talk through this broker. So the same test runs on both, and need
+/// not know.
+pub fn with_broker<T>(kind: BrokerKind, work: impl FnOnce() -> T) -> T {
+    let before = BROKER.replace(kind);
+    let done = work();
+    BROKER.set(before);
+    done
+}
 
 /// How the daemons of one deployment are started.
 pub struct Daemons {
     lab: Lab,
     netns: Option<String>,
+    kind: BrokerKind,
+    /// Made when it is first needed: many deployments have no broker.
+    cluster: OnceLock<Cluster>,
+    /// How it is reached, if not plainly.
+    settings: Option<KafkaSettings>,
+    /// Regions whose topics were made there.
+    made: Mutex<BTreeSet<String>>,
     /// Starts so far: each has a log of its own, so that nobody takes an earlier one's words for its own.
     starts: AtomicU32,
     /// Where routers keep their state.
@@ -55,6 +90,10 @@ impl Daemons {
         let daemons = Daemons {
             lab: lab.clone(),
             netns: netns.map(str::to_owned),
+            kind: BROKER.get(),
+            cluster: OnceLock::new(),
+            settings: None,
+            made: Mutex::default(),
             starts: AtomicU32::new(0),
             store: format!("path = \"{}\"", lab.folder().join("router.db").display()),
         };
@@ -66,6 +105,18 @@ impl Daemons {
     pub fn with_store(self, url: &str) -> Daemons {
         let store = format!("kind = \"postgres\"\nurl = \"{url}\"");
         Daemons { store, ..self }
+    }
+
+    /// The same on a cluster of one's own, reached by these settings.
+    ///
+    /// # Errors
+    /// The lab's folder cannot be written.
+    pub fn on(lab: &Lab, cluster: Cluster, settings: KafkaSettings) -> Result<Daemons> {
+        let mut daemons = Daemons::new(lab, None)?;
+        daemons.kind = BrokerKind::Kafka;
+        daemons.cluster = OnceLock::from(cluster);
+        daemons.settings = Some(settings);
+        Ok(daemons)
     }
 
     /// The file with the broker's address.
@@ -84,14 +135,39 @@ impl Daemons {
     }
 
     /// How clients reach the broker.
-    pub fn kafka(&self) -> KafkaSettings {
-        KafkaSettings {
-            bootstrap: format!("file:{}", self.address_file().display()),
-            partitions: PARTITIONS,
-            // The trial broker does not wake a waiting fetch, so it is not to wait long.
-            fetch_wait_max_ms: 5,
-            ..KafkaSettings::default()
+    ///
+    /// # Errors
+    /// It is to be Apache Kafka, which is not here.
+    pub fn kafka(&self) -> Result<KafkaSettings> {
+        Ok(match self.kind {
+            BrokerKind::Kafka => match &self.settings {
+                Some(settings) => settings.clone(),
+                None => self.cluster()?.settings(PARTITIONS),
+            },
+            BrokerKind::Trial => KafkaSettings {
+                bootstrap: format!("file:{}", self.address_file().display()),
+                partitions: PARTITIONS,
+                // The trial broker does not wake a waiting fetch, so it is not to wait long.
+                fetch_wait_max_ms: 5,
+                ..KafkaSettings::default()
+            },
+        })
+    }
+
+    /// Apache Kafka, whether it runs or not.
+    ///
+    /// # Errors
+    /// It is not here.
+    pub fn cluster(&self) -> Result<&Cluster> {
+        if self.cluster.get().is_none() {
+            // Topics are made as in a deployment, not by using them.
+            let more = "auto.create.topics.enable=false\n".to_owned();
+            let options = Options { more, ..Options::one() };
+            let made = Cluster::new(&self.lab, self.netns.as_deref(), options)?;
+            // Another thread that was faster made one that is as good: neither runs yet.
+            let _ = self.cluster.set(made);
         }
+        self.cluster.get().context("made above")
     }
 
     /// Does something where the daemons are: what it opens, and the threads of what it starts, belong there.
@@ -145,11 +221,19 @@ impl Daemons {
         self.lab.spawn(self.netns.as_deref(), &label, command)
     }
 
-    /// Starts a broker and waits for its address.
+    /// Starts a broker and waits until it serves. A second one is the trial broker anew, elsewhere and empty, but Apache Kafka
+    /// as it was.
     ///
     /// # Errors
     /// It does not start.
     pub fn broker(&self) -> Result<Process> {
+        match self.kind {
+            BrokerKind::Trial => self.trial_broker(),
+            BrokerKind::Kafka => self.cluster()?.start_node(0),
+        }
+    }
+
+    fn trial_broker(&self) -> Result<Process> {
         let address_file = self.address_file();
         let before = fs::read_to_string(&address_file).ok();
         let mut command = self.command("skerry")?;
@@ -165,11 +249,44 @@ impl Daemons {
         Ok(broker)
     }
 
+    /// Runs `skerry topics`, on the plain listener, with further arguments.
+    ///
+    /// # Errors
+    /// It failed, with what it said.
+    pub fn skerry_topics(&self, what: &str, args: &[&str]) -> Result<String> {
+        let mut command = self.command("skerry")?;
+        command.args(["topics", what, "--bootstrap", &self.cluster()?.bootstrap()]);
+        command.args(["--partitions", &PARTITIONS.to_string()]).args(args);
+        self.lab.run_command(self.netns.as_deref(), command)
+    }
+
+    /// Makes the topics of these regions where nobody makes them by using them: on Apache Kafka.
+    fn topics(&self, regions: &[&str]) -> Result<()> {
+        if self.kind == BrokerKind::Trial {
+            return Ok(());
+        }
+        let cluster = self.cluster()?;
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let new: Vec<&str> = regions
+            .iter()
+            .copied()
+            .filter(|region| !made.contains(*region))
+            .collect();
+        if new.is_empty() || !cluster.serves() {
+            return Ok(());
+        }
+        let args = new.iter().flat_map(|region| ["--region", region]);
+        self.skerry_topics("apply", &args.collect::<Vec<&str>>())?;
+        made.extend(new.into_iter().map(str::to_owned));
+        Ok(())
+    }
+
     /// Writes a speaker's configuration: its own section `more` is put behind the first lines.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn speaker_config(&self, region: &str, listen: &str, more: &str) -> Result<PathBuf> {
+        self.topics(&[region])?;
         let state = self.state_dir(region);
         fs::create_dir_all(&state).with_context(|| state.display().to_string())?;
         let text = format!(
@@ -177,7 +294,7 @@ impl Daemons {
              [metrics]\nlisten = \"{ANY_PORT}\"\n\n{}\n{more}",
             self.key_file().display(),
             state.display(),
-            self.kafka_section()
+            self.kafka_section()?
         );
         self.write(&format!("speaker-{region}.toml"), &text)
     }
@@ -213,11 +330,12 @@ impl Daemons {
     /// # Errors
     /// It cannot be written.
     pub fn router_config(&self, regions: &[&str], listen: &str, more: &str) -> Result<PathBuf> {
+        self.topics(regions)?;
         let text = format!(
             "regions = {regions:?}\n\n[northbound]\nlisten = \"{listen}\"\n\n[store]\n{}\n\n\
              [metrics]\nlisten = \"{ANY_PORT}\"\n\n{}\n{more}",
             self.store,
-            self.kafka_section()
+            self.kafka_section()?
         );
         self.write("router.toml", &text)
     }
@@ -285,12 +403,16 @@ impl Daemons {
         Ok(self.within(|| ureq::get(&url).call().and_then(|mut r| r.body_mut().read_to_string()))??)
     }
 
-    fn kafka_section(&self) -> String {
-        let kafka = self.kafka();
-        format!(
-            "[kafka]\nbootstrap = \"{}\"\npartitions = {}\nfetch_wait_max_ms = {}\n",
-            kafka.bootstrap, kafka.partitions, kafka.fetch_wait_max_ms
-        )
+    fn kafka_section(&self) -> Result<String> {
+        let kafka = self.kafka()?;
+        let mut section = format!(
+            "[kafka]\nbootstrap = \"{}\"\npartitions = {}\nfetch_wait_max_ms = {}\nsasl_password_file = \"{}\"\n\n[kafka.client]\n",
+            kafka.bootstrap, kafka.partitions, kafka.fetch_wait_max_ms, kafka.sasl_password_file
+        );
+        for (name, value) in &kafka.client {
+            section.push_str(&format!("\"{name}\" = \"{value}\"\n"));
+        }
+        Ok(section)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Namespaces and children that leave nothing behind (`lab`), a private Open vSwitch
 //! (`ovs`), links with a delay (`delay`), hosts that send and check numbered, tagged
 //! packets (`packet`, `host`), a reader of OpenFlow on the wire (`wire`), broker, speakers
-//! and routers as programs (`daemons`, `rest`) and the demo's ring of four switches (`ring`). It knows the parts of Skerry only from
+//! and routers as programs (`daemons`, `rest`), Apache Kafka (`kafka`) and the demo's ring of four switches (`ring`). It knows the parts of Skerry only from
 //! outside, as programs and messages; `README.md` shows how to use it.
 
 pub mod daemons;
@@ -14,6 +14,7 @@ pub mod helper;
 pub mod host;
 pub mod interrupt;
 pub mod janitor;
+pub mod kafka;
 pub mod lab;
 pub mod ovs;
 pub mod packet;

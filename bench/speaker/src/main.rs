@@ -27,10 +27,10 @@ struct Suite {
     /// Where speaker.json is written.
     #[arg(long, default_value = "target/bench")]
     folder: PathBuf,
-    /// The folder with the archives of Apache Kafka; without it the trial broker is taken, and figures that include
-    /// Kafka are named for that.
+    /// Through Apache Kafka (`make kafka`); without it the trial broker is taken, and figures that include Kafka are
+    /// named for that.
     #[arg(long)]
-    kafka: Option<PathBuf>,
+    kafka: bool,
     /// Only whether everything can be measured: small and short, and nothing is written.
     #[arg(long)]
     quick: bool,

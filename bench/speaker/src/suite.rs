@@ -34,8 +34,8 @@ pub struct Options {
     pub commit: String,
     /// Where the file is written.
     pub folder: PathBuf,
-    /// The folder with the archives of Apache Kafka.
-    pub kafka: Option<PathBuf>,
+    /// Whether through Apache Kafka, not through the trial broker.
+    pub kafka: bool,
     /// Only whether it can be measured.
     pub quick: bool,
     /// Only these parts; none: all.
@@ -63,12 +63,12 @@ pub fn run(options: &Options) -> Result<()> {
     interrupt::install()?;
     Lab::clean_leftovers(PREFIX)?;
     let cores = Cores::here();
-    let broker = options.kafka.clone().map_or(Kind::Trial, Kind::Kafka);
+    let broker = if options.kafka { Kind::Kafka } else { Kind::Trial };
     let mut suite = Suite {
         effort: if options.quick { Effort::QUICK } else { Effort::WHOLE },
         clock: Clock::new(TIME_MAX),
-        world: World::new(&broker, cores, &options.folder)?,
-        kafka: options.kafka.is_some(),
+        world: World::new(broker, cores, &options.folder)?,
+        kafka: options.kafka,
         certificates: None,
         figures: Vec::new(),
         begun: Instant::now(),

@@ -90,7 +90,7 @@ impl World {
     ///
     /// # Errors
     /// It does not start.
-    pub fn new(kind: &Kind, cores: Cores, folder: &Path) -> Result<World> {
+    pub fn new(kind: Kind, cores: Cores, folder: &Path) -> Result<World> {
         let lab = Lab::new(crate::PREFIX)?;
         let daemons = Daemons::new(&lab, None)?;
         let broker = Broker::start(&lab, &daemons, kind)?;

@@ -1,4 +1,4 @@
-//! The commands that ask the router: one file for each kind of object.
+//! The commands that ask the router, one file for each kind of object; and `topics`, which asks Kafka.
 
 pub mod feature;
 pub mod flow;
@@ -9,3 +9,4 @@ pub mod region;
 pub mod status;
 pub mod switch;
 pub mod tail;
+pub mod topics;

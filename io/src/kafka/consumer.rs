@@ -250,9 +250,12 @@ impl Reader {
                 sleep_until(Instant::now() + TICK);
                 continue;
             };
-            let config = self
-                .settings
-                .consumer(&hosts, &self.reading.client_id, &self.reading.group);
+            let (id, group) = (&self.reading.client_id, &self.reading.group);
+            // The producer says what is wrong with a password that cannot be read.
+            let Ok(config) = self.settings.consumer(&hosts, id, group) else {
+                sleep_until(Instant::now() + TICK);
+                continue;
+            };
             let client: Arc<Native> = match config.create_with_context(Client::new(alarm.clone())) {
                 Ok(client) => Arc::new(client),
                 Err(error) => {

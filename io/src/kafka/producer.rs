@@ -435,7 +435,15 @@ impl Supervisor {
                 shared: self.shared.clone(),
                 own_time_said: AtomicBool::new(false),
             };
-            let config = self.settings.producer(&hosts, &self.shared.client_id);
+            let config = match self.settings.producer(&hosts, &self.shared.client_id) {
+                Ok(config) => config,
+                // A password that is being changed is there again in a moment.
+                Err(reason) => {
+                    self.away(reason);
+                    sleep_until(Instant::now() + ASK_AGAIN);
+                    continue;
+                }
+            };
             let client: Arc<Native> = match config.create_with_context(context) {
                 Ok(client) => Arc::new(client),
                 Err(error) => {

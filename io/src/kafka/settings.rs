@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use rdkafka::ClientConfig;
+use rdkafka::consumer::BaseConsumer;
 use serde::{Deserialize, Serialize};
 
 use super::address::Bootstrap;
+use super::admin::AdminError;
 use crate::config::join;
 
 /// The `[kafka]` section of both daemons.
@@ -20,6 +22,8 @@ pub struct KafkaSettings {
     pub message_timeout_ms: u32,
     /// How long a broker may hold a fetch without data, in milliseconds. The trial broker does not wake a waiting fetch: 5 there.
     pub fetch_wait_max_ms: u32,
+    /// A file with the password of `sasl.username`; empty: none. Read when a connection is made anew.
+    pub sasl_password_file: String,
     /// Further properties of the client library, passed through as they are (TLS, SASL, debug).
     pub client: BTreeMap<String, String>,
 }
@@ -31,10 +35,16 @@ impl Default for KafkaSettings {
             partitions: skerry_bus::topic::PARTITIONS,
             message_timeout_ms: 10_000,
             fetch_wait_max_ms: 100,
+            sasl_password_file: String::new(),
             client: BTreeMap::new(),
         }
     }
 }
+
+/// A password is one line; more is not a password.
+const PASSWORD_MAX: u64 = 4 * 1024;
+/// The library's name of the password.
+const PASSWORD: &str = "sasl.password";
 
 /// A property that is set on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,6 +202,15 @@ const CONSUMER: &[Setting] = &[
     ),
 ];
 
+/// Properties that name a file.
+const FILES: &[&str] = &[
+    "ssl.ca.location",
+    "ssl.certificate.location",
+    "ssl.key.location",
+    "ssl.crl.location",
+    "ssl.keystore.location",
+];
+
 /// Properties that decide what the messages mean; the pass-through may not touch them.
 const RESERVED: &[&str] = &[
     "bootstrap.servers",
@@ -249,9 +268,53 @@ impl KafkaSettings {
             one.set(name, value);
             if let Err(error) = one.create_native_config() {
                 faults.push((path, error.to_string()));
+            } else if FILES.contains(&name.as_str())
+                && let Err(error) = std::fs::File::open(value)
+            {
+                faults.push((path, format!("{value} cannot be read: {error}")));
+            }
+        }
+        if !self.sasl_password_file.is_empty() {
+            let mut fault = |cause: String| faults.push((join(at, "sasl_password_file"), cause));
+            if let Err(cause) = self.password() {
+                fault(cause);
+            }
+            if self.client.contains_key(PASSWORD) {
+                fault(format!("client.\"{PASSWORD}\" is set as well: one of both is to go"));
+            }
+            if !self.client.contains_key("sasl.username") {
+                fault("client.\"sasl.username\" must be set with it".to_owned());
+            }
+        }
+        // What only shows when all is put together: a certificate that is none, a key of another one.
+        if faults.is_empty() && !self.client.is_empty() {
+            let made = self.common("", "check", CONSUMER).and_then(|mut config| {
+                config.set("group.id", "check").remove("bootstrap.servers");
+                config
+                    .create::<BaseConsumer>()
+                    .map(drop)
+                    .map_err(|error| error.to_string())
+            });
+            if let Err(cause) = made {
+                faults.push((join(at, "client"), cause));
             }
         }
         faults
+    }
+
+    /// The password in the file.
+    fn password(&self) -> Result<String, String> {
+        let path = &self.sasl_password_file;
+        let at = |cause: String| format!("{path}: {cause}");
+        let length = std::fs::metadata(path).map_err(|e| at(e.to_string()))?.len();
+        if length > PASSWORD_MAX {
+            return Err(at(format!("{length} bytes are too many for a password")));
+        }
+        let text = std::fs::read_to_string(path).map_err(|e| at(e.to_string()))?;
+        match text.trim_end_matches(['\r', '\n']) {
+            "" => Err(at("it is empty".to_owned())),
+            password => Ok(password.to_owned()),
+        }
     }
 
     /// How to find the broker.
@@ -267,20 +330,28 @@ impl KafkaSettings {
         BOTH.iter().chain(PRODUCER).chain(CONSUMER)
     }
 
-    pub(super) fn producer(&self, hosts: &str, client_id: &str) -> ClientConfig {
-        let mut config = self.common(hosts, client_id, PRODUCER);
+    pub(super) fn producer(&self, hosts: &str, client_id: &str) -> Result<ClientConfig, String> {
+        let mut config = self.common(hosts, client_id, PRODUCER)?;
         config.set("message.timeout.ms", self.message_timeout_ms.to_string());
-        config
+        Ok(config)
     }
 
-    pub(super) fn consumer(&self, hosts: &str, client_id: &str, group: &str) -> ClientConfig {
-        let mut config = self.common(hosts, client_id, CONSUMER);
+    pub(super) fn consumer(&self, hosts: &str, client_id: &str, group: &str) -> Result<ClientConfig, String> {
+        let mut config = self.common(hosts, client_id, CONSUMER)?;
         config.set("fetch.wait.max.ms", self.fetch_wait_max_ms.to_string());
         config.set("group.id", group);
-        config
+        Ok(config)
     }
 
-    fn common(&self, hosts: &str, client_id: &str, own: &[Setting]) -> ClientConfig {
+    pub(super) fn admin(&self, hosts: &str, client_id: &str) -> Result<ClientConfig, AdminError> {
+        let mut config = self.common(hosts, client_id, &[]).map_err(AdminError::Refused)?;
+        // It looks at topics, and looking must not make them.
+        config.set("allow.auto.create.topics", "false");
+        Ok(config)
+    }
+
+    /// Fails if the password is not to be had.
+    fn common(&self, hosts: &str, client_id: &str, own: &[Setting]) -> Result<ClientConfig, String> {
         let mut config = ClientConfig::new();
         for setting in BOTH.iter().chain(own) {
             config.set(setting.name, setting.value);
@@ -289,8 +360,11 @@ impl KafkaSettings {
         for (name, value) in &self.client {
             config.set(name, value);
         }
+        if !self.sasl_password_file.is_empty() {
+            config.set(PASSWORD, self.password()?);
+        }
         config.set("bootstrap.servers", hosts);
-        config
+        Ok(config)
     }
 }
 
@@ -309,14 +383,14 @@ mod tests {
             bootstrap: "127.0.0.1:9".into(),
             ..KafkaSettings::default()
         };
-        let producer = settings.producer("127.0.0.1:9", "t");
+        let producer = settings.producer("127.0.0.1:9", "t").expect("no password");
         for s in BOTH.iter().chain(PRODUCER) {
             // The library prints acks=all as -1.
             let value = if s.name == "acks" { "-1" } else { s.value };
             assert_eq!(effective(&producer, s.name), value, "{}", s.name);
         }
         assert_eq!(effective(&producer, "message.timeout.ms"), "10000");
-        let consumer = settings.consumer("127.0.0.1:9", "t", "g");
+        let consumer = settings.consumer("127.0.0.1:9", "t", "g").expect("no password");
         for s in BOTH.iter().chain(CONSUMER) {
             let value = if s.name == "auto.offset.reset" {
                 "smallest"
@@ -327,6 +401,65 @@ mod tests {
         }
         assert_eq!(effective(&consumer, "fetch.wait.max.ms"), "100");
         assert!(KafkaSettings::on_purpose().all(|s| !s.reason.is_empty()));
+    }
+
+    #[test]
+    fn a_password_comes_from_its_file_and_is_missed_where_it_is_not() {
+        let path = std::env::temp_dir().join(format!("skerry-kafka-password-{}", std::process::id()));
+        let mut settings = KafkaSettings {
+            bootstrap: "a:1".into(),
+            sasl_password_file: path.display().to_string(),
+            ..KafkaSettings::default()
+        };
+        settings.client.insert("sasl.username".into(), "x".into());
+        let faults = |settings: &KafkaSettings| settings.check("kafka");
+        assert!(
+            matches!(&faults(&settings)[..], [(at, cause)] if at == "kafka.sasl_password_file" && cause.contains("No such file"))
+        );
+        std::fs::write(&path, "\r\n").expect("a temporary file");
+        assert!(matches!(&faults(&settings)[..], [(_, cause)] if cause.ends_with("it is empty")));
+        std::fs::write(&path, "secret \n").expect("a temporary file");
+        assert_eq!(faults(&settings), []);
+        let config = settings.producer("a:1", "t").expect("the password is there");
+        assert_eq!(effective(&config, "sasl.password"), "secret ");
+        settings.client.insert("sasl.password".into(), "x".into());
+        assert!(matches!(&faults(&settings)[..], [(_, cause)] if cause.contains("one of both")));
+        settings.client.clear();
+        assert!(matches!(&faults(&settings)[..], [(_, cause)] if cause.contains("sasl.username")));
+        std::fs::remove_file(&path).expect("it is ours");
+    }
+
+    #[test]
+    fn tls_and_passwords_are_there_and_what_is_no_certificate_is_named() {
+        let path = std::env::temp_dir().join(format!("skerry-kafka-ca-{}", std::process::id()));
+        std::fs::write(&path, "not a certificate").expect("a temporary file");
+        let mut settings = KafkaSettings {
+            bootstrap: "a:1".into(),
+            ..KafkaSettings::default()
+        };
+        for (name, value) in [
+            ("security.protocol", "sasl_ssl"),
+            ("sasl.mechanism", "SCRAM-SHA-512"),
+            ("sasl.username", "x"),
+            ("sasl.password", "y"),
+        ] {
+            settings.client.insert(name.into(), value.into());
+        }
+        assert_eq!(settings.check("kafka"), []);
+        settings
+            .client
+            .insert("ssl.ca.location".into(), path.display().to_string());
+        let faults = settings.check("kafka");
+        assert!(
+            matches!(&faults[..], [(at, cause)] if at == "kafka.client" && cause.contains("ssl.ca.location")),
+            "{faults:?}"
+        );
+        std::fs::remove_file(&path).expect("it is ours");
+        let faults = settings.check("kafka");
+        assert!(
+            matches!(&faults[..], [(at, cause)] if at == "kafka.client.\"ssl.ca.location\"" && cause.contains("cannot be read")),
+            "{faults:?}"
+        );
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Bus {
     /// # Errors
     /// Kafka is not reached.
     pub fn start(daemons: &Daemons, regions: &[&str]) -> Result<Bus> {
-        let settings = daemons.kafka();
+        let settings = daemons.kafka()?;
         let mut topics = vec![(Topic::Replies, Begin::Latest)];
         for region in regions {
             topics.push((Topic::Latency(region.parse::<Region>()?), Begin::Latest));

@@ -109,7 +109,7 @@ impl World {
         // Whoever is there first is active, and stays so.
         speakers[REGIONS[1]].process.signal(libc::SIGSTOP)?;
         let switches = Helper::start(&lab, "load", command)?;
-        let service = Service::start(&daemons.kafka(), DEADLINE)?;
+        let service = Service::start(&daemons.kafka()?, DEADLINE)?;
         // Spread over all partitions and the whole ring.
         let step = (size.switches / size.probed as u64).max(1);
         let probed = (0..size.probed as u64).map(|n| SwitchId(1 + n * step)).collect();

@@ -381,7 +381,7 @@ impl World {
     }
 
     fn start_producer(&self) -> Result<Producer> {
-        let settings = self.daemons.kafka();
+        let settings = self.daemons.kafka()?;
         let (producer, mut events) = self
             .daemons
             .within(|| Producer::start(&settings, "router", vec![World::commands()]))??;

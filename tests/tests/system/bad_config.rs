@@ -286,7 +286,7 @@ fn start_both(speaker: &str, router: &str, plaintext: bool) -> Result<()> {
     ensure!(status == Some(0), "{told}");
     let tls = |name: &str| ca.join(name).display().to_string();
     let broker = daemons.broker()?;
-    let bootstrap = daemons.kafka().bootstrap;
+    let bootstrap = daemons.kafka()?.bootstrap;
     // Addresses, paths, and the trial broker's ways; all else is as the files say.
     let mut command = daemons.command("skerry-speaker")?;
     command.arg("--config").arg(etc(speaker));

@@ -12,11 +12,13 @@ mod bad_request;
 mod bad_switch;
 mod bench;
 mod bench_speaker;
+mod broker_loss;
 mod delay;
 mod demo;
 mod faults;
 mod flood;
 mod hung_disk;
+mod kafka_client;
 mod lab;
 mod load;
 mod ovs;
@@ -27,6 +29,7 @@ mod scenario;
 mod sim;
 mod store;
 mod tls;
+mod topics;
 mod turn;
 mod wire;
 mod world;
@@ -34,6 +37,7 @@ mod world;
 use std::path::Path;
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use skerry_tests::daemons::{self, BrokerKind};
 use skerry_tests::lab::Lab;
 
 /// What a test needs from the machine.
@@ -53,6 +57,8 @@ enum Need {
     Strace,
     /// The server's programs.
     Postgres,
+    /// Apache Kafka, and Java to run it.
+    Kafka,
 }
 
 impl Need {
@@ -76,10 +82,32 @@ impl Need {
                 Some("no PostgreSQL server (package postgresql)")
             }
             Need::Strace if !installed("strace") => Some("no program strace (package strace)"),
+            Need::Kafka => skerry_tests::kafka::lacking(),
             _ => None,
         }
     }
 }
+
+/// What runs on Apache Kafka too, each time: where a broker is written to by strangers, goes away and comes back. Its
+/// names have `kafka::` before them.
+const ON_KAFKA: &[&str] = &["bad_record::", "restart::"];
+/// What does in `make test-long` as well: all other suites with a broker, but for those that say what only the trial broker
+/// does, start it themselves (the demo, the measurement), or are on Kafka always.
+const ON_KAFKA_LONG: &[&str] = &[
+    "admission::",
+    "apply::",
+    "autonomy::",
+    "bad_request::",
+    "bad_switch::",
+    "flood::",
+    "hung_disk::",
+    "load::",
+    "scenario::",
+    "tls::",
+    "turn::",
+];
+/// Set in `make test-long`.
+const LONG: &str = "SKERRY_LONG";
 
 /// A test: its suite and name, what it needs, what it does.
 struct Test(&'static str, &'static [Need], fn() -> anyhow::Result<()>);
@@ -128,16 +156,32 @@ fn main() {
         store::TESTS,
         faults::TESTS,
         admission::TESTS,
+        topics::TESTS,
+        broker_loss::TESTS,
+        kafka_client::TESTS,
     ];
-    let trials = suites.into_iter().flatten().map(|Test(name, needs, run)| {
+    let trial = |name: String, needs: &[Need], run: fn() -> anyhow::Result<()>, broker: BrokerKind| {
         let lacking = needs.iter().find_map(|need| need.lacking());
         if let Some(reason) = lacking
             && !arguments.list
         {
             println!("SKIP {name}: {reason}");
         }
-        let trial = Trial::test(*name, move || run().map_err(|error| Failed::from(format!("{error:#}"))));
-        trial.with_ignored_flag(lacking.is_some())
-    });
-    libtest_mimic::run(&arguments, trials.collect()).exit();
+        let run = move || daemons::with_broker(broker, run).map_err(|error| Failed::from(format!("{error:#}")));
+        Trial::test(name, run).with_ignored_flag(lacking.is_some())
+    };
+    let long = std::env::var_os(LONG).is_some();
+    let on_kafka = |name: &str| {
+        let long = ON_KAFKA_LONG.iter().filter(|_| long);
+        ON_KAFKA.iter().chain(long).any(|suite| name.starts_with(suite))
+    };
+    let mut trials = Vec::new();
+    for Test(name, needs, run) in suites.into_iter().flatten() {
+        trials.push(trial((*name).to_owned(), needs, *run, BrokerKind::Trial));
+        if on_kafka(name) {
+            let needs = [needs, &[Need::Kafka][..]].concat();
+            trials.push(trial(format!("kafka::{name}"), &needs, *run, BrokerKind::Kafka));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit();
 }

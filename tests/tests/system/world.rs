@@ -253,7 +253,7 @@ pub struct Stranger {
 impl Stranger {
     /// Writes to `written`, reads all of `read` from its beginning on.
     pub fn start(daemons: &Daemons, written: Vec<Topic>, read: Vec<Topic>) -> Result<Stranger> {
-        let settings = daemons.kafka();
+        let settings = daemons.kafka()?;
         let topics = read.into_iter().map(|topic| (topic, Begin::Earliest)).collect();
         let reading = Reading {
             client_id: "stranger".into(),
@@ -285,6 +285,15 @@ impl Stranger {
             let sent = self.producer.send(topic, partition, key, payload.to_vec(), None);
             sent.map_err(|e| e.to_string())
         })
+    }
+
+    /// All records of a topic that were read so far, as JSON.
+    pub fn all(&self, topic: &Topic) -> Vec<Value> {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_topic = read.iter().filter(|record| record.topic == *topic);
+        of_topic
+            .filter_map(|record| serde_json::from_slice(&record.payload).ok())
+            .collect()
     }
 
     /// Waits for a record of a topic, read as JSON, from which `pick` takes something.
