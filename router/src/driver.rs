@@ -23,6 +23,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tracing::{info, warn};
 
 use crate::config::{NorthboundSettings, RouterConfig};
+use crate::gate::Gate;
 use crate::machine::api::ApiResponse;
 use crate::machine::clock::ClockKeeper;
 use crate::machine::{Input, Output, Router};
@@ -119,6 +120,7 @@ async fn serve(config: RouterConfig) -> anyhow::Result<()> {
         committer: consumer.committer(),
         machine,
         outbox: Outbox::default(),
+        gate: Gate::default(),
         to_store,
         producer,
         feed,
@@ -173,6 +175,7 @@ struct Driver {
     committer: Committer,
     machine: Router,
     outbox: Outbox,
+    gate: Gate,
     to_store: mpsc::Sender<Vec<Write>>,
     producer: Producer,
     feed: broadcast::Sender<Arc<skerry_bus::VirtualEvent>>,
@@ -283,6 +286,15 @@ impl Driver {
         Ok(())
     }
 
+    /// The reader stands somewhere in a partition.
+    fn stands(&mut self, topic: &Topic, partition: i32) {
+        if let Topic::RegionEvents(region) = topic {
+            for output in self.gate.stands(region, partition) {
+                self.leave(output);
+            }
+        }
+    }
+
     fn consumed(&mut self, event: ConsumerEvent) {
         let now = Instant::now();
         match event {
@@ -294,6 +306,7 @@ impl Driver {
                 key,
                 payload,
             }) => {
+                self.stands(&topic, partition);
                 let caught_up = self.caught_up.contains(&(topic.clone(), partition));
                 if caught_up {
                     self.clock(now, timestamp_ms);
@@ -313,6 +326,7 @@ impl Driver {
                 );
             }
             ConsumerEvent::CaughtUp { topic, partition } => {
+                self.stands(&topic, partition);
                 self.caught_up.insert((topic.clone(), partition));
                 self.machine.handle_input(now, Input::CaughtUp { topic, partition });
             }
@@ -337,6 +351,7 @@ impl Driver {
             ConsumerEvent::NewLog => {
                 warn!("the broker has another address: what was read before counts no more");
                 self.caught_up.clear();
+                self.gate.shut();
             }
         }
     }
@@ -419,7 +434,13 @@ impl Driver {
             self.to_store.try_send(writes).context("the store ended")?;
         }
         while let Some(output) = self.outbox.poll() {
-            self.leave(output);
+            let (output, dropped) = self.gate.pass(output);
+            if dropped {
+                metrics::counter!("skerry_router_records_not_sent_total", "reason" => "region not read").increment(1);
+            }
+            if let Some(output) = output {
+                self.leave(output);
+            }
         }
         metrics::gauge!("skerry_router_outputs_held").set(self.outbox.held() as f64);
         Ok(())

@@ -5,6 +5,7 @@
 pub mod config;
 pub mod defect;
 pub mod driver;
+pub mod gate;
 pub mod machine;
 pub mod outbox;
 pub mod rest;

@@ -8,6 +8,11 @@ use crate::Test;
 pub const TESTS: &[Test] = &[
     Test("faults::a_killed_speaker_is_followed_by_the_other_region", &[], killed),
     Test("faults::a_stopped_speaker_that_goes_on_writes_nothing", &[], stopped),
+    Test(
+        "faults::a_killed_router_leaves_no_command_without_its_one_answer",
+        &[],
+        router,
+    ),
 ];
 
 const SEED: u64 = 20_261_120;
@@ -26,5 +31,11 @@ fn killed() -> Result<()> {
 fn stopped() -> Result<()> {
     let done = run("speaker_stopped")?;
     ensure!(done.ending.tried >= 10, "it never tried a late write: {done:?}");
+    Ok(())
+}
+
+fn router() -> Result<()> {
+    let done = run("router_killed")?;
+    ensure!(done.ending.verdict.commands >= 100, "{done:?}");
     Ok(())
 }
