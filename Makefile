@@ -12,7 +12,7 @@ include scripts/exit-codes.mk
 # CHECK=1 and SIM=1 belong to the demo, SEED=N and SKIP_OK=1 to the tests, SEEDS=N, FIRST=S and
 # SEED=S to the simulated world, SKIP_PEERS=1 to the measurements, QUICK=1 to that of the speaker.
 DEMO_FLAGS := $(if $(filter 1,$(CHECK)),--check) $(if $(filter 1,$(SIM)),--sim)
-export SEED SEEDS FIRST SKIP_OK SKIP_PEERS QUICK
+export SEED SEEDS FIRST SKIP_OK SKIP_PEERS QUICK ONLY SMOKE
 
 .PHONY: help
 help:
@@ -26,6 +26,7 @@ help:
 	$(RUN)echo 'make test          every test, added up in the last line (SEED=N for other cases, SKIP_OK=1 on a laptop)'
 	$(RUN)echo 'make test-long     the same with many more cases and a new seed each time'
 	$(RUN)echo 'make sim SEEDS=N  the simulated world: speakers, router, switches and a log, with faults (FIRST=S; SEED=S: one, with its log)'
+	$(RUN)echo 'make faults        what befalls real speakers, a router and Apache Kafka: target/bench/faults.json (ONLY=name; SMOKE=1: small)'
 	$(RUN)echo 'make fuzz TARGET=name MINUTES=10  one fuzz target of fuzz/ (nightly Rust; without TARGET: which there are)'
 	$(RUN)echo 'make lint          formatting and clippy, warnings are errors'
 	$(RUN)echo 'make bench-codec   the codec beside openflowj, os-ken and the machine itself: target/bench/codec.json'
@@ -64,6 +65,12 @@ sim: sim-run
 	$(FAILS_WITH_1)
 sim-run:
 	$(RUN_MARKED) scripts/sim
+
+.PHONY: faults faults-run
+faults: faults-run
+	$(FAILS_WITH_1)
+faults-run:
+	$(RUN_MARKED) scripts/faults
 
 .PHONY: fuzz fuzz-run
 fuzz: fuzz-run

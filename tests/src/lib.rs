@@ -9,6 +9,7 @@
 pub mod daemons;
 pub mod delay;
 pub mod demo;
+pub mod door;
 pub mod faults;
 pub mod helper;
 pub mod host;

@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use serde_json::{Value, json};
+use skerry_tests::daemons::{self, BrokerKind};
 use skerry_tests::faults::{Done, FAULTS, Fault, Size};
 use skerry_tests::interrupt;
 
@@ -19,6 +20,9 @@ struct Arguments {
     /// Few switches and one time each: whether it works, no figures.
     #[arg(long)]
     smoke: bool,
+    /// Through the trial broker; those that befall Kafka cannot be run then.
+    #[arg(long)]
+    trial: bool,
     /// Of the moments at which faults happen.
     #[arg(long, default_value_t = 20_261_120)]
     seed: u64,
@@ -52,9 +56,18 @@ fn main() -> Result<()> {
     let size = if arguments.smoke { Size::SMOKE } else { Size::WHOLE };
     let mut told = BTreeMap::new();
     let mut failed = Vec::new();
+    let broker = if arguments.trial {
+        BrokerKind::Trial
+    } else {
+        BrokerKind::Kafka
+    };
     for fault in FAULTS.iter().filter(wanted) {
+        if arguments.trial && fault.needs_kafka {
+            println!("{:<20} left out: the trial broker keeps nothing", fault.name);
+            continue;
+        }
         let since = Instant::now();
-        let result = (fault.run)(size, arguments.seed);
+        let result = daemons::with_broker(broker, || (fault.run)(size, arguments.seed));
         let seconds = since.elapsed().as_secs_f64();
         match &result {
             Ok(done) => say(fault, done, seconds),
@@ -68,7 +81,7 @@ fn main() -> Result<()> {
             bail!("interrupted");
         }
     }
-    let whole = json!({ "commit": arguments.commit, "seed": arguments.seed, "smoke": arguments.smoke, "faults": told });
+    let whole = json!({ "commit": arguments.commit, "seed": arguments.seed, "smoke": arguments.smoke, "trial": arguments.trial, "faults": told });
     if let Some(folder) = arguments.output.parent() {
         std::fs::create_dir_all(folder)?;
     }

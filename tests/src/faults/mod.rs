@@ -35,6 +35,8 @@ pub struct Fault {
     pub name: &'static str,
     /// What happens, in one line.
     pub what: &'static str,
+    /// Whether it befalls Kafka, so that the trial broker will not do.
+    pub needs_kafka: bool,
     /// Does it.
     pub run: fn(Size, u64) -> Result<Done>,
 }
@@ -44,36 +46,55 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "speaker_killed",
         what: "the active region's speaker is killed at a random moment, and comes back",
+        needs_kafka: false,
         run: regions::killed,
     },
     Fault {
         name: "speaker_stopped",
         what: "the active region's speaker is stopped with commands under way, and goes on after another took over",
+        needs_kafka: false,
         run: regions::stopped,
+    },
+    Fault {
+        name: "speaker_cut",
+        what: "the active region is cut from Kafka while it holds its switches",
+        needs_kafka: true,
+        run: kafka::cut,
     },
     Fault {
         name: "region_flapping",
         what: "the preferred region is stopped and goes on every 2 s",
+        needs_kafka: false,
         run: regions::flapping,
     },
     Fault {
         name: "crowd_reconnects",
         what: "all switches lose both connections at once and come back",
+        needs_kafka: false,
         run: regions::crowd,
     },
     Fault {
         name: "command_storm",
         what: "10,000 commands a second",
+        needs_kafka: false,
         run: routers::storm,
     },
     Fault {
         name: "router_killed",
         what: "the router is killed with commands under way, and comes back",
+        needs_kafka: false,
         run: routers::killed,
+    },
+    Fault {
+        name: "kafka_leader_killed",
+        what: "of three nodes of Kafka the one that leads is killed",
+        needs_kafka: true,
+        run: kafka::leader,
     },
     Fault {
         name: "kafka_away",
         what: "all of Kafka is away for two minutes",
+        needs_kafka: true,
         run: kafka::away,
     },
 ];

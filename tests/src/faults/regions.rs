@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use skerry_bus::{SwitchId, VirtualEvent, VirtualEventBody};
 
-use super::world::{REGIONS, pass, since};
+use super::world::{REGIONS, Setup, pass, since};
 use super::{Done, Figures, Size, World};
 use crate::wait;
 
@@ -144,7 +144,13 @@ fn rules_written(world: &mut World) -> Result<u64> {
 
 /// The preferred region comes and goes, and switches are to come back to it: they must not follow each time.
 pub fn flapping(size: Size, _seed: u64) -> Result<Done> {
-    let mut world = World::with(size, BTreeMap::new(), "[presence]\nfailback = \"preferred\"\n")?;
+    let mut world = World::with(
+        size,
+        Setup {
+            router: "[presence]\nfailback = \"preferred\"\n".to_owned(),
+            ..Setup::default()
+        },
+    )?;
     let probed = world.probed.clone();
     let last = events(&world, 0)?.last().map_or(0, |event| event.number);
     let load = world.service.load(probed.clone(), COMMAND_EVERY);

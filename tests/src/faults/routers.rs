@@ -27,7 +27,7 @@ pub fn killed(size: Size, _seed: u64) -> Result<Done> {
         pass(BEFORE)?;
         let then = Instant::now();
         world.router.process.kill()?;
-        world.start_router("")?;
+        world.start_router()?;
         took.extend(first_applied(&world, &probed, then)?);
         drop(load);
         world.both_reach()?;

@@ -9,10 +9,10 @@ use skerry_bus::SwitchId;
 use skerry_bus::api::SwitchView;
 
 use super::service::{Service, Verdict};
-use crate::daemons::{ANY_PORT, Daemon, Daemons};
+use crate::daemons::{ANY_PORT, Daemon, Daemons, PARTITIONS};
 use crate::helper::Helper;
+use crate::kafka::Cluster;
 use crate::lab::Lab;
-use crate::process::Process;
 use crate::rest::Rest;
 use crate::{interrupt, wait};
 
@@ -58,8 +58,6 @@ impl Size {
 pub struct World {
     /// How daemons are started.
     pub daemons: Daemons,
-    /// Kafka.
-    pub broker: Process,
     /// By region.
     pub speakers: BTreeMap<&'static str, Daemon>,
     /// The router.
@@ -74,7 +72,20 @@ pub struct World {
     pub size: Size,
     /// Where commands go.
     pub probed: Vec<SwitchId>,
-    more: BTreeMap<&'static str, String>,
+    setup: Setup,
+}
+
+/// How a world differs from the usual one.
+#[derive(Default)]
+pub struct Setup {
+    /// More in a speaker's configuration, by region.
+    pub speakers: BTreeMap<&'static str, String>,
+    /// More in the environment of a speaker, by region.
+    pub environment: BTreeMap<&'static str, Vec<(String, String)>>,
+    /// More in the router's configuration.
+    pub router: String,
+    /// A cluster of its own, in a lab of its own, instead of one node.
+    pub cluster: Option<(Lab, Cluster)>,
 }
 
 impl World {
@@ -83,23 +94,33 @@ impl World {
     /// # Errors
     /// Something does not start or settle.
     pub fn new(size: Size) -> Result<World> {
-        World::with(size, BTreeMap::new(), "")
+        World::with(size, Setup::default())
     }
 
-    /// The same, with more in the configuration of speakers, by region, and of the router.
+    /// The same, but for this.
     ///
     /// # Errors
     /// As [`World::new`].
-    pub fn with(size: Size, more: BTreeMap<&'static str, String>, router_more: &str) -> Result<World> {
-        let lab = Lab::new(super::PREFIX)?;
-        let daemons = Daemons::new(&lab, None)?;
-        let broker = daemons.broker()?;
+    pub fn with(size: Size, mut setup: Setup) -> Result<World> {
+        let (lab, daemons) = match setup.cluster.take() {
+            Some((lab, cluster)) => {
+                cluster.start()?;
+                let settings = cluster.settings(PARTITIONS);
+                let daemons = Daemons::on(&lab, cluster, settings)?;
+                (lab, daemons)
+            }
+            None => {
+                let lab = Lab::new(super::PREFIX)?;
+                let daemons = Daemons::new(&lab, None)?;
+                daemons.broker()?;
+                (lab, daemons)
+            }
+        };
         let mut speakers = BTreeMap::new();
         for region in REGIONS {
-            let more = more.get(region).map_or("", String::as_str);
-            speakers.insert(region, daemons.speaker(region, ANY_PORT, more)?);
+            speakers.insert(region, speaker(&daemons, &setup, region, ANY_PORT)?);
         }
-        let router = daemons.router(&REGIONS, ANY_PORT, router_more)?;
+        let router = daemons.router(&REGIONS, ANY_PORT, &setup.router)?;
         let rest = daemons.rest(&router);
         let mut command = daemons.command("skerry")?;
         command.args(["load", "--links", "ring", "--switches", &size.switches.to_string()]);
@@ -115,7 +136,6 @@ impl World {
         let probed = (0..size.probed as u64).map(|n| SwitchId(1 + n * step)).collect();
         let world = World {
             daemons,
-            broker,
             speakers,
             router,
             rest,
@@ -123,7 +143,7 @@ impl World {
             service,
             size,
             probed,
-            more,
+            setup,
         };
         world.until_active(REGIONS[0])?;
         world.speaker(REGIONS[1]).process.signal(libc::SIGCONT)?;
@@ -143,8 +163,7 @@ impl World {
     /// It does not start.
     pub fn start_speaker(&mut self, region: &'static str) -> Result<()> {
         let at = self.speakers[region].address.to_string();
-        let more = self.more.get(region).map_or("", String::as_str);
-        let again = self.daemons.speaker(region, &at, more)?;
+        let again = speaker(&self.daemons, &self.setup, region, &at)?;
         self.speakers.insert(region, again);
         Ok(())
     }
@@ -153,8 +172,8 @@ impl World {
     ///
     /// # Errors
     /// It does not start.
-    pub fn start_router(&mut self, more: &str) -> Result<()> {
-        self.router = self.daemons.router(&REGIONS, ANY_PORT, more)?;
+    pub fn start_router(&mut self) -> Result<()> {
+        self.router = self.daemons.router(&REGIONS, ANY_PORT, &self.setup.router)?;
         self.rest = self.daemons.rest(&self.router);
         Ok(())
     }
@@ -257,6 +276,15 @@ impl World {
             accepted,
         })
     }
+}
+
+fn speaker(daemons: &Daemons, setup: &Setup, region: &'static str, listen: &str) -> Result<Daemon> {
+    let more = setup.speakers.get(region).map_or("", String::as_str);
+    let config = daemons.speaker_config(region, listen, more)?;
+    let mut command = daemons.command("skerry-speaker")?;
+    command.arg("--config").arg(config);
+    command.envs(setup.environment.get(region).into_iter().flatten().cloned());
+    daemons.listening_speaker(&format!("speaker-{region}"), command)
 }
 
 /// What a fault left.

@@ -1,9 +1,10 @@
 //! The smoke form of `make faults`: few switches, each fault once. What has to hold after any fault is checked as there.
 
 use anyhow::{Result, ensure};
+use skerry_tests::daemons::{self, BrokerKind};
 use skerry_tests::faults::{Done, FAULTS, Size};
 
-use crate::Test;
+use crate::{Need, Test};
 
 pub const TESTS: &[Test] = &[
     Test("faults::a_killed_speaker_is_followed_by_the_other_region", &[], killed),
@@ -13,13 +14,22 @@ pub const TESTS: &[Test] = &[
         &[],
         router,
     ),
+    Test(
+        "faults::kafka_that_is_away_for_a_while_loses_nothing",
+        &[Need::Kafka],
+        kafka,
+    ),
 ];
 
 const SEED: u64 = 20_261_120;
 
 fn run(name: &str) -> Result<Done> {
     let fault = FAULTS.iter().find(|fault| fault.name == name).expect("a fault's name");
-    (fault.run)(Size::SMOKE, SEED)
+    let run = || (fault.run)(Size::SMOKE, SEED);
+    match fault.needs_kafka {
+        true => daemons::with_broker(BrokerKind::Kafka, run),
+        false => run(),
+    }
 }
 
 fn killed() -> Result<()> {
@@ -37,5 +47,11 @@ fn stopped() -> Result<()> {
 fn router() -> Result<()> {
     let done = run("router_killed")?;
     ensure!(done.ending.verdict.commands >= 100, "{done:?}");
+    Ok(())
+}
+
+fn kafka() -> Result<()> {
+    let done = run("kafka_away")?;
+    ensure!(done.figures["away_s"] >= 5.0, "{done:?}");
     Ok(())
 }
