@@ -17,6 +17,11 @@ use crate::store::Write;
 /// Outputs that may wait for the store. A router this far ahead of its disk takes nothing new until the store has caught
 /// up: [`Outbox::full`].
 pub const HELD_MAX: usize = 65_536;
+/// Bytes of what waits, outputs and writes together: a few desired states of a hundred thousand rules each, which are the largest
+/// things a router says. Beyond it nothing new is taken either.
+pub const HELD_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// What an output takes besides its text.
+const OUTPUT_BYTES: usize = 256;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -31,6 +36,9 @@ pub struct Outbox {
     unwritten: Vec<Write>,
     /// Outputs in the order they were said, with the number of writes that have to be durable before.
     held: VecDeque<(u64, Output)>,
+    /// Bytes of `held`, and of `unwritten`.
+    held_bytes: usize,
+    unwritten_bytes: usize,
 }
 
 impl Outbox {
@@ -39,8 +47,14 @@ impl Outbox {
         let mut others = Vec::new();
         for output in said {
             match output {
-                Output::Store(write) => self.unwritten.push(write),
-                other => others.push(other),
+                Output::Store(write) => {
+                    self.unwritten_bytes += weight_of(&write);
+                    self.unwritten.push(write);
+                }
+                other => {
+                    self.held_bytes += weight(&other);
+                    others.push(other);
+                }
             }
         }
         self.said = self.writing.unwrap_or(self.durable) + self.unwritten.len() as u64;
@@ -53,6 +67,7 @@ impl Outbox {
             return None;
         }
         self.writing = Some(self.said);
+        self.unwritten_bytes = 0;
         Some(std::mem::take(&mut self.unwritten))
     }
 
@@ -63,14 +78,14 @@ impl Outbox {
 
     /// The next output that may leave.
     pub fn poll(&mut self) -> Option<Output> {
-        self.held
-            .pop_front_if(|(needs, _)| *needs <= self.durable)
-            .map(|(_, output)| output)
+        let (_, output) = self.held.pop_front_if(|(needs, _)| *needs <= self.durable)?;
+        self.held_bytes -= weight(&output);
+        Some(output)
     }
 
     /// So much waits that nothing new is to be taken.
     pub fn full(&self) -> bool {
-        self.held.len() >= HELD_MAX
+        self.held.len() >= HELD_MAX || self.held_bytes + self.unwritten_bytes >= HELD_BYTES_MAX
     }
 
     /// Outputs that wait.
@@ -82,6 +97,26 @@ impl Outbox {
     pub fn idle(&self) -> bool {
         self.said == self.durable
     }
+}
+
+/// Bytes that an output takes, about. The same output weighs the same when it comes and when it goes.
+fn weight(output: &Output) -> usize {
+    let text = match output {
+        Output::Publish { key, payload, .. } => key.len() + payload.len(),
+        Output::Store(write) => weight_of(write),
+        Output::Fact { text, .. } => text.len(),
+        // Questions wait for their answers, and there are at most so many of them; what else there is, is small.
+        _ => 0,
+    };
+    OUTPUT_BYTES + text
+}
+
+fn weight_of(write: &Write) -> usize {
+    OUTPUT_BYTES
+        + match write {
+            Write::Put { id, body, .. } => id.len() + body.len(),
+            Write::Delete { id, .. } => id.len(),
+        }
 }
 
 #[cfg(test)]
@@ -169,5 +204,37 @@ mod tests {
         outbox.written();
         assert_eq!(said(&mut outbox).len(), HELD_MAX);
         assert!(!outbox.full());
+    }
+
+    #[test]
+    fn large_things_fill_it_before_many_small_ones_do() {
+        let mut outbox = Outbox::default();
+        let large = |token| Output::Publish {
+            topic: skerry_bus::Topic::Replies,
+            partition: 0,
+            key: "demo".into(),
+            payload: vec![b'x'; HELD_BYTES_MAX / 4],
+            token,
+        };
+        outbox.turn([write("a"), large(None), large(None), large(None)]);
+        assert!(!outbox.full());
+        outbox.turn([large(None)]);
+        assert!(outbox.full());
+        assert!(outbox.take_writes().is_some());
+        outbox.written();
+        assert!(outbox.poll().is_some());
+        assert!(!outbox.full());
+        while outbox.poll().is_some() {}
+        assert_eq!((outbox.held_bytes, outbox.unwritten_bytes), (0, 0));
+        // What is only written counts too.
+        let put = |_| {
+            Output::Store(Write::Put {
+                kind: "object",
+                id: "x".into(),
+                body: "x".repeat(HELD_BYTES_MAX / 2),
+            })
+        };
+        outbox.turn((0..2).map(put));
+        assert!(outbox.full());
     }
 }

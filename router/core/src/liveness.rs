@@ -43,6 +43,9 @@ pub struct Config {
     pub stall: Duration,
     /// An unconfigured region, or a second speaker for one, is reported again after this.
     pub report_again: Duration,
+    /// A speaker that was ignored for the sake of another is followed when that one has been silent for this long. Much longer
+    /// than `silence`, so that one that comes and goes does not pull the region to and fro.
+    pub adopt: Duration,
     /// A speaker that says something so long after another one with a larger epoch began, lives beside it.
     pub twin: Duration,
 }
@@ -58,6 +61,7 @@ impl Config {
             stall: Duration::from_secs(5),
             report_again: Duration::from_secs(60),
             twin: Duration::from_secs(2),
+            adopt: Duration::from_secs(10),
         }
     }
 }
@@ -235,7 +239,8 @@ struct RegionState {
 /// | lost | live, asks | ignored | – | – | – |
 ///
 /// Two processes that speak for one region have two epochs: the larger one is followed from when it is first heard, and the
-/// other is told and never heard, so that they cannot pull the region to and fro.
+/// other is told and not heard, so that they cannot pull the region to and fro. Only when the one that is followed has been
+/// lost for long is the other one followed.
 ///
 /// A message is fresh if its record time is at most `silence` ago by the broker's clock. Whatever the state, a message
 /// of a lower epoch or a `seq` read before is ignored and is no evidence; a higher epoch is told before the message
@@ -395,7 +400,14 @@ impl Liveness {
             Some(clock) if clock.at(now) >= read.record_ms => clock,
             _ => *self.clock.insert(BrokerClock::new(now, read.record_ms)),
         };
-        if region.epoch.is_some_and(|known| read.epoch < known) {
+        let said = clock.when(read.record_ms).min(now);
+        let fresh = now.saturating_duration_since(said) <= self.config.silence;
+        // Whoever was followed instead is gone for good, and this one lives: there is nobody else to follow.
+        let left_alone = match region.state {
+            State::Lost { heard } => fresh && said >= heard + self.config.adopt,
+            State::NeverSeen { .. } | State::Live { .. } => false,
+        };
+        if region.epoch.is_some_and(|known| read.epoch < known) && !left_alone {
             // What the process before had on its way when this one began is no sign of a second one that lives.
             if read.record_ms >= region.epoch_ms.saturating_add(self.config.twin.as_millis() as u64) {
                 let before = region
@@ -450,14 +462,13 @@ impl Liveness {
         if region.epoch != Some(read.epoch) {
             region.epoch = Some(read.epoch);
             region.epoch_ms = read.record_ms;
+            region.twin = None;
             self.outputs
                 .push_back(Output::NewEpoch(read.region.clone(), read.epoch));
         }
         if missed {
             self.outputs.push_back(Output::Gap(read.region.clone(), read.partition));
         }
-        let said = clock.when(read.record_ms).min(now);
-        let fresh = now.saturating_duration_since(said) <= self.config.silence;
         let counts = match (&mut region.state, fresh) {
             (State::Live { heard }, true | false) => {
                 *heard = said.max(*heard);

@@ -20,6 +20,19 @@ impl Rig {
     }
     /// A message written at `said` is read at `now`, both in milliseconds since the beginning.
     fn read(&mut self, now: u64, said: u64, partition: i32, epoch: u64, seq: u64, caught_up: bool) -> Vec<Output> {
+        self.read_what(now, said, partition, epoch, seq, caught_up, What::Other)
+    }
+    #[expect(clippy::too_many_arguments, reason = "a message has that many parts")]
+    fn read_what(
+        &mut self,
+        now: u64,
+        said: u64,
+        partition: i32,
+        epoch: u64,
+        seq: u64,
+        caught_up: bool,
+        what: What,
+    ) -> Vec<Output> {
         self.machine.handle_input(
             self.at(now),
             Input::Read(Read {
@@ -29,7 +42,7 @@ impl Rig {
                 seq: Seq(seq),
                 record_ms: T0_MS + said,
                 caught_up,
-                what: What::Other,
+                what,
             }),
         );
         self.outputs()
@@ -89,7 +102,28 @@ fn every_pair_of_state_and_input() {
     let (live, ask, acc) = (|| O::Live(east()), || O::Ask(east()), || O::Accepted);
     let new = |e| O::NewEpoch(east(), Epoch(e));
     type Case = (&'static str, fn(&mut Rig) -> Vec<Output>);
-    let inputs: [Case; 9] = [
+    fn told(rig: &mut Rig, input: Input) -> Vec<Output> {
+        rig.machine.handle_input(rig.at(1_050), input);
+        rig.outputs()
+    }
+    let inputs: [Case; 15] = [
+        ("cannot be read", |r| {
+            r.read_what(1_050, 1_050, 0, 1, 11, true, What::Lost)
+        }),
+        ("the bus goes", |r| told(r, Input::Bus { up: false })),
+        ("the bus comes", |r| told(r, Input::Bus { up: true })),
+        ("the end is reached", |r| {
+            let region = east();
+            told(r, Input::CaughtUp { region, partition: 0 })
+        }),
+        ("the end is not known", |r| {
+            let region = east();
+            told(r, Input::Behind { region, partition: 0 })
+        }),
+        ("a snapshot is whole", |r| {
+            let region = east();
+            told(r, Input::SnapshotDone { region, partition: 0 })
+        }),
         ("fresh next", |r| r.read(1_050, 1_050, 0, 1, 11, true)),
         ("fresh after a gap", |r| r.read(1_050, 1_050, 0, 1, 15, true)),
         ("fresh of a new epoch", |r| r.read(1_050, 1_050, 0, 2, 1, true)),
@@ -164,6 +198,22 @@ fn every_pair_of_state_and_input() {
         (("lost", "silence"), (vec![], Lost)),
         (("lost", "the first time is over"), (vec![], Lost)),
     ]);
+    let mut expected = expected;
+    // These are no messages: what they change is when silence is judged.
+    for input in [
+        "the bus goes",
+        "the bus comes",
+        "the end is reached",
+        "the end is not known",
+        "a snapshot is whole",
+    ] {
+        for (state, status) in [("never seen", NeverSeen), ("live", Live), ("lost", Lost)] {
+            expected.insert((state, input), (vec![], status));
+        }
+    }
+    expected.insert(("never seen", "cannot be read"), (first(vec![acc()]), Live));
+    expected.insert(("live", "cannot be read"), (vec![gap(), ask(), acc()], Live));
+    expected.insert(("lost", "cannot be read"), (vec![gap(), live(), ask(), acc()], Live));
     assert_eq!(expected.len(), states.len() * inputs.len());
     for (state, reach) in &states {
         for (input, give) in &inputs {
@@ -371,4 +421,111 @@ fn nobody_is_absent_before_there_was_any_sign_of_the_bus() {
     assert_eq!(machine.poll_timeout().map(|t| t.0), Some(t1 + Duration::from_secs(5)));
     machine.handle_timeout(t1 + Duration::from_secs(5));
     assert_eq!(machine.poll_output(), Some(Output::Absent(east())));
+}
+
+#[test]
+fn a_second_speaker_of_an_older_epoch_is_told_and_never_heard_while_the_other_lives() {
+    let mut rig = Rig::new();
+    let stale = || Output::Ignored(Ignored::StaleEpoch);
+    rig.read(0, 0, 0, 5, 1, true);
+    rig.done(0);
+    // What the process before had on its way when the new one began says nothing.
+    assert_eq!(rig.read(1_900, 1_900, 0, 4, 100, true), [stale()]);
+    assert_eq!(rig.machine.twin(&east(), rig.at(1_900)), None);
+    let mut told = 0;
+    for n in 2..130 {
+        let ms = n * 1_000;
+        rig.read(ms, ms, 0, 5, n, true);
+        rig.done(ms);
+        let got = rig.read(ms + 500, ms + 500, 0, 4, 100 + n, true);
+        told += usize::from(got.contains(&Output::Twin(east(), Epoch(4))));
+        assert_eq!(got.last(), Some(&stale()));
+        assert_eq!(rig.run(ms + 999), []);
+    }
+    assert_eq!(told, 3, "once a minute");
+    assert_eq!(rig.machine.epoch(&east()), Some(Epoch(5)));
+    assert_eq!(rig.machine.twin(&east(), rig.at(130_000)), Some(Epoch(4)));
+    assert_eq!(rig.machine.twin(&east(), rig.at(140_000)), None, "it was stopped");
+}
+
+#[test]
+fn a_second_speaker_is_followed_when_the_other_one_is_gone_for_long() {
+    let mut rig = Rig::new();
+    rig.read(0, 0, 0, 5, 1, true);
+    rig.done(0);
+    let mut followed = None;
+    for n in 0..60 {
+        let ms = 250 + n * 250;
+        rig.run(ms);
+        if rig.read(ms, ms, 0, 4, n + 1, true).contains(&Output::Accepted) {
+            followed = Some(ms);
+            break;
+        }
+    }
+    assert_eq!(followed, Some(10_000));
+    assert_eq!(
+        (rig.machine.epoch(&east()), rig.machine.is_live(&east())),
+        (Some(Epoch(4)), true)
+    );
+    assert_eq!(rig.machine.twin(&east(), rig.at(10_000)), None);
+    // The other one returns: it is the newer one, and counts again.
+    let got = rig.read(10_100, 10_100, 0, 5, 2, true);
+    assert!(
+        got.contains(&Output::NewEpoch(east(), Epoch(5))) && got.contains(&Output::Accepted),
+        "{got:?}"
+    );
+    // What is read late is not followed, however long the other one is gone.
+    let mut rig = Rig::new();
+    rig.read(0, 0, 0, 5, 1, true);
+    rig.run(60_000);
+    assert_eq!(
+        rig.read(60_000, 20_000, 0, 4, 1, false).last(),
+        Some(&Output::Ignored(Ignored::StaleEpoch))
+    );
+}
+
+#[test]
+fn a_message_that_cannot_be_read_is_evidence_and_asks_for_everything_and_an_unknown_kind_is_only_evidence() {
+    let mut rig = Rig::new();
+    rig.heartbeat(0, 1);
+    rig.done(0);
+    let read = |rig: &mut Rig, ms: u64, seq: u64, what: What| {
+        let read = Read {
+            region: east(),
+            partition: 0,
+            epoch: Epoch(1),
+            seq: Seq(seq),
+            record_ms: T0_MS + ms,
+            caught_up: true,
+            what,
+        };
+        rig.machine.handle_input(rig.at(ms), Input::Read(read));
+        rig.outputs()
+    };
+    assert_eq!(read(&mut rig, 500, 2, What::Other), [Output::Accepted]);
+    let gap = Output::Gap(east(), 0);
+    assert_eq!(
+        read(&mut rig, 900, 3, What::Lost),
+        [gap, Output::Ask(east()), Output::Accepted]
+    );
+    assert_eq!(
+        rig.heartbeat(1_000, 4),
+        [Output::Accepted],
+        "nothing is missing behind it"
+    );
+}
+
+#[test]
+fn a_snapshot_that_never_completes_is_asked_for_less_and_less_often() {
+    let mut rig = Rig::new();
+    let mut asked = Vec::new();
+    for n in 0..400 {
+        let ms = n * 250;
+        asked.extend(rig.run(ms));
+        if rig.heartbeat(ms, n + 1).contains(&Output::Ask(east())) {
+            asked.push((ms, Output::Ask(east())));
+        }
+    }
+    let at: Vec<u64> = asked.iter().map(|(at, _)| at / 1_000).collect();
+    assert_eq!(at, [0, 1, 3, 7, 15, 31, 47, 63, 79, 95]);
 }

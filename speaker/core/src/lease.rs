@@ -22,7 +22,7 @@ impl Lease {
         }
     }
 
-    /// Kafka took a record of ours, or gave us one, at that time.
+    /// A record that Kafka took was written at that time.
     pub(crate) fn kafka(&mut self, at: Instant) {
         self.kafka = self.kafka.max(Some(at));
     }

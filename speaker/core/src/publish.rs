@@ -17,6 +17,8 @@ use crate::io::{Config, Output};
 /// Answers that may wait for Kafka. Commands come through Kafka too, so more than the lanes hold can only pile up when
 /// Kafka takes commands out and no answers in; the oldest answer is dropped then, and the router answers `failed` itself.
 pub const ANSWERS_MAX: usize = 16_384;
+/// Heartbeats on their way that are remembered: more than a message may wait to be acknowledged, in all partitions.
+const BEATS_MAX: usize = 1_024;
 /// How often an answer is tried. What Kafka refuses that often (such as a record it finds too large) it will not take.
 const TRIES_MAX: u32 = 5;
 /// Least time between two snapshots that follow lost records, so that a flapping broker is not buried in snapshots.
@@ -56,6 +58,8 @@ pub(crate) struct Publisher {
     up: bool,
     coalesced: u64,
     heartbeat_at: Instant,
+    /// Heartbeats on their way: the token of each, and when it was written.
+    beats: VecDeque<(u64, Instant)>,
     answers: BTreeMap<u64, Answer>,
     tokens: BTreeMap<u64, u64>,
     /// Answers that are to be sent (again) as soon as Kafka is seen to work.
@@ -82,6 +86,7 @@ impl Publisher {
             up: false,
             coalesced: 0,
             heartbeat_at: now,
+            beats: VecDeque::new(),
             answers: BTreeMap::new(),
             tokens: BTreeMap::new(),
             unsent: BTreeSet::new(),
@@ -374,7 +379,17 @@ impl Publisher {
                 coalesced,
                 speaker,
             };
-            self.write(at_ms, partition, &key, None, body, out);
+            let tokens = self.write(at_ms, partition, &key, None, body, out);
+            self.beats.extend(tokens.into_iter().map(|token| (token, now)));
         }
+        while self.beats.len() > BEATS_MAX {
+            self.beats.pop_front();
+        }
+    }
+
+    /// When a heartbeat was written that Kafka has now; none: the record is no heartbeat.
+    pub(crate) fn beat_delivered(&mut self, token: u64) -> Option<Instant> {
+        let at = self.beats.iter().position(|(beat, _)| *beat == token)?;
+        self.beats.remove(at).map(|(_, written)| written)
     }
 }

@@ -181,7 +181,7 @@ impl Speaker {
                 broker_ms,
             } => self.record(now, partition, offset, payload.into(), broker_ms),
             Input::Delivered { token, broker_ms } => {
-                self.heard_kafka(now, broker_ms);
+                self.heard_kafka(now, token, broker_ms);
                 self.take_early(now);
                 let owed = self.publisher.delivered(token);
                 self.commit(now, owed);

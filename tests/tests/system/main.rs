@@ -23,6 +23,7 @@ mod lab;
 mod load;
 mod ovs;
 mod packets;
+mod regions;
 mod restart;
 mod ring;
 mod scenario;
@@ -148,6 +149,7 @@ fn main() {
         bad_record::TESTS,
         autonomy::TESTS,
         hung_disk::TESTS,
+        regions::TESTS,
         restart::TESTS,
         flood::TESTS,
         scenario::TESTS,

@@ -50,7 +50,6 @@ impl Speaker {
             (written, Some(now_ms)) => now_ms.saturating_sub(written),
         };
         if let Some(at) = now.checked_sub(std::time::Duration::from_millis(age)) {
-            self.lease.kafka(at);
             self.lease.router(at);
         }
         self.command(now, partition, offset, payload);
@@ -233,10 +232,13 @@ impl Speaker {
         Ok(())
     }
 
-    /// Kafka took a record of ours.
-    pub(super) fn heard_kafka(&mut self, now: Instant, broker_ms: u64) {
+    /// Kafka took a record of ours. The lease counts from when a heartbeat was written: the router counts the region's silence
+    /// from when Kafka had it, which is later, so the lease is over before another region is asked to write.
+    pub(super) fn heard_kafka(&mut self, now: Instant, token: u64, broker_ms: u64) {
         self.was_delivered = true;
-        self.lease.kafka(now);
+        if let Some(written) = self.publisher.beat_delivered(token) {
+            self.lease.kafka(written);
+        }
         if broker_ms > 0 {
             self.clock.offer(now, BrokerClock::new(now, broker_ms));
         }
