@@ -281,3 +281,39 @@ fn two_speakers_of_one_region_are_told_with_their_names_and_do_not_flap_the_netw
     bench.run(Duration::from_secs(15));
     assert_eq!(bench.ask(ApiRequest::Regions).body[0]["twin"], Value::Null);
 }
+
+#[test]
+fn whatever_is_asked_of_a_region_bears_the_epoch_of_the_speaker_that_is_followed() {
+    let mut bench = Bench::new();
+    let asked = |bench: &mut Bench, id: &str| -> Vec<Option<Epoch>> {
+        let command = command(id, S1).to_string();
+        bench.read(Topic::Commands, partition_of(S1), command.into_bytes());
+        let mut epochs = Vec::new();
+        while let Some(output) = bench.router.poll_output() {
+            if let Output::Publish {
+                topic: Topic::RegionCommands(_),
+                payload,
+                ..
+            } = output
+            {
+                let Decoded::Message(command) = decode::<Command>(&payload) else {
+                    panic!("not a command")
+                };
+                epochs.push(command.epoch);
+            }
+        }
+        epochs
+    };
+    assert_eq!(asked(&mut bench, "one"), [Some(Epoch(1))]);
+    // Another process speaks for the region from now on.
+    bench.speakers[0].epoch = Epoch(7);
+    bench.speakers[0].seq.clear();
+    for switch in bench.switches.values_mut() {
+        (switch.master, switch.term) = (None, None);
+    }
+    bench.connect(0);
+    bench.speakers[1].alive = false;
+    bench.run(Duration::from_secs(4));
+    assert_eq!(bench.active_in("east"), SWITCHES as usize);
+    assert_eq!(asked(&mut bench, "two"), [Some(Epoch(7))]);
+}

@@ -25,7 +25,7 @@ impl Bench {
         self.view("east").drain.expect("it is drained")
     }
 
-    fn active_in(&self, name: &str) -> usize {
+    pub(super) fn active_in(&self, name: &str) -> usize {
         let switches = self.router.presence.switches().values();
         switches.filter(|s| s.active() == Some(&region(name))).count()
     }
