@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use skerry_bus::{CorrelationId, Reply, ReplyBody};
+use skerry_bus::{CorrelationId, Reply, ReplyBody, Topic};
 
 use crate::defect::{self, Defect};
 
@@ -17,7 +17,9 @@ const KEPT_MAX: usize = 65_536;
 /// An answer as it is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
-    /// Key on the replies topic.
+    /// Where: replies, or dead letters for what was no command.
+    pub topic: Topic,
+    /// Its key there.
     pub key: String,
     /// The answer.
     pub payload: Vec<u8>,
@@ -27,6 +29,8 @@ pub struct Said {
 struct Partition {
     /// Offsets that are not done with.
     open: BTreeSet<i64>,
+    /// Offsets whose dead letter Kafka does not have yet.
+    poison: BTreeSet<i64>,
     /// The offset after the last one that was read.
     next: i64,
     /// The offset that was committed last.
@@ -41,8 +45,8 @@ pub struct Answers {
     waiting: HashMap<CorrelationId, VecDeque<(i32, i64)>>,
     /// Commands that are answered by several, and then for the whole.
     region_wide: BTreeSet<CorrelationId>,
-    /// Answers on their way, by token.
-    said: BTreeMap<u64, ((i32, i64), Said)>,
+    /// Answers on their way, by token, with the records that they answer.
+    said: BTreeMap<u64, (Vec<(i32, i64)>, Said)>,
     /// Answers that Kafka did not take.
     again: VecDeque<u64>,
     token: u64,
@@ -68,35 +72,49 @@ impl Answers {
         }
     }
 
+    /// A record was read that is no command: it is done with when Kafka has its dead letter. Gives the token of that.
+    pub fn read_poison(&mut self, partition: i32, offset: i64, letter: Said) -> u64 {
+        let of = self.partitions.entry(partition).or_default();
+        of.next = of.next.max(offset + 1);
+        of.poison.insert(offset);
+        self.token += 1;
+        self.said.insert(self.token, (vec![(partition, offset)], letter));
+        self.token
+    }
+
     /// A command is answered. Gives the token under which the answer is to be published, if it is the last one of the
     /// command; none: nothing hangs on it.
-    pub fn answered(&mut self, reply: &Reply, said: Said) -> Option<u64> {
+    pub fn answered(&mut self, reply: &Reply, said: Said) -> Option<(u64, Vec<(i32, i64)>)> {
         let id = &reply.correlation_id;
         // A command for one switch has one answer; one for many or for regions ends with the sum, unless it was refused whole.
         let one_of_many = matches!(&reply.body, ReplyBody::SwitchResult { result, .. } if result.switch.is_some());
         if one_of_many && self.region_wide.contains(id) {
             return None;
         }
-        let places = self.waiting.get_mut(id)?;
-        let place = places.pop_front();
-        if places.is_empty() {
-            self.waiting.remove(id);
-            self.region_wide.remove(id);
-        }
-        let place = place?;
+        // Whatever came again while it was under way waited for this answer too.
+        let places: Vec<_> = self.waiting.remove(id)?.into();
+        self.region_wide.remove(id);
         if self.said.len() >= KEPT_MAX {
-            self.done(place);
+            self.done(places);
             return None;
         }
         self.token += 1;
-        self.said.insert(self.token, (place, said));
-        Some(self.token)
+        self.said.insert(self.token, (places.clone(), said));
+        Some((self.token, places))
     }
 
     /// Kafka has the answer.
     pub fn delivered(&mut self, token: u64) {
-        if let Some((place, _)) = self.said.remove(&token) {
-            self.done(place);
+        let Some((places, said)) = self.said.remove(&token) else {
+            return;
+        };
+        if said.topic != Topic::DeadLetter {
+            return self.done(places);
+        }
+        for (partition, offset) in places {
+            if let Some(of) = self.partitions.get_mut(&partition) {
+                of.poison.remove(&offset);
+            }
         }
     }
 
@@ -116,7 +134,8 @@ impl Answers {
     /// An offset that can be committed now: partition, and the next offset to read.
     pub fn commit(&mut self) -> Option<(i32, i64)> {
         for (number, partition) in &mut self.partitions {
-            let lowest = partition.open.first().copied().unwrap_or(partition.next);
+            let first = [partition.open.first(), partition.poison.first()];
+            let lowest = first.into_iter().flatten().min().copied().unwrap_or(partition.next);
             if lowest > partition.committed {
                 partition.committed = lowest;
                 return Some((*number, lowest));
@@ -125,9 +144,11 @@ impl Answers {
         None
     }
 
-    fn done(&mut self, (partition, offset): (i32, i64)) {
-        if let Some(of) = self.partitions.get_mut(&partition) {
-            of.open.remove(&offset);
+    fn done(&mut self, places: Vec<(i32, i64)>) {
+        for (partition, offset) in places {
+            if let Some(of) = self.partitions.get_mut(&partition) {
+                of.open.remove(&offset);
+            }
         }
     }
 }
@@ -165,6 +186,7 @@ mod tests {
 
     fn said() -> Said {
         Said {
+            topic: Topic::Replies,
             key: "demo".into(),
             payload: b"{}".to_vec(),
         }
@@ -177,10 +199,10 @@ mod tests {
         answers.read(0, 6, Some((&id("b"), false)));
         answers.read(0, 7, None);
         assert_eq!(answers.commit(), Some((0, 5)), "everything before the first");
-        let b = answers.answered(&reply("b"), said()).expect("b was asked");
+        let (b, _) = answers.answered(&reply("b"), said()).expect("b was asked");
         answers.delivered(b);
         assert_eq!(answers.commit(), None, "a is not answered");
-        let a = answers.answered(&reply("a"), said()).expect("a was asked");
+        let (a, _) = answers.answered(&reply("a"), said()).expect("a was asked");
         assert_eq!(answers.commit(), None, "its answer is on its way");
         answers.delivered(a);
         assert_eq!(answers.commit(), Some((0, 8)));
@@ -192,7 +214,7 @@ mod tests {
     fn an_answer_that_was_not_taken_is_said_again_and_holds_the_offset() {
         let mut answers = Answers::default();
         answers.read(3, 0, Some((&id("a"), false)));
-        let token = answers.answered(&reply("a"), said()).expect("asked");
+        let (token, _) = answers.answered(&reply("a"), said()).expect("asked");
         answers.not_delivered(token);
         assert_eq!(answers.commit(), None);
         assert_eq!(answers.say_again(), Some((token, said())));
@@ -202,15 +224,22 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_was_read_twice_is_answered_twice() {
+    fn a_command_that_came_again_while_it_was_under_way_is_done_with_the_one_answer() {
         let mut answers = Answers::default();
         answers.read(0, 0, Some((&id("a"), false)));
         answers.read(0, 1, Some((&id("a"), false)));
-        for end in [1, 2] {
-            let token = answers.answered(&reply("a"), said()).expect("asked");
-            answers.delivered(token);
-            assert_eq!(answers.commit(), Some((0, end)));
-        }
+        let (token, places) = answers.answered(&reply("a"), said()).expect("asked");
+        assert_eq!(places, [(0, 0), (0, 1)]);
+        assert_eq!(answers.commit(), None);
+        answers.delivered(token);
+        assert_eq!(answers.commit(), Some((0, 2)));
+
+        answers.read(0, 2, Some((&id("a"), false)));
+        let (token, _) = answers
+            .answered(&reply("a"), said())
+            .expect("asked again, behind the answer");
+        answers.delivered(token);
+        assert_eq!(answers.commit(), Some((0, 3)));
     }
 
     #[test]
@@ -225,7 +254,7 @@ mod tests {
             },
             ..reply("a")
         };
-        let token = answers.answered(&done, said()).expect("the whole");
+        let (token, _) = answers.answered(&done, said()).expect("the whole");
         answers.delivered(token);
         assert_eq!(answers.commit(), Some((0, 1)));
 

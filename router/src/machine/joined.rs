@@ -10,6 +10,7 @@ use skerry_bus::{
 };
 use skerry_monitor as monitor;
 use skerry_router_core::liveness::Status;
+use skerry_router_core::routing::Lasts;
 use skerry_router_core::{links, presence, routing, tables};
 
 use super::{Router, SERVICE, flows, kept};
@@ -328,6 +329,7 @@ impl Router {
                 put,
                 remove,
                 deadline,
+                begun,
             } => {
                 let input = tables::Input::Edit {
                     correlation_id,
@@ -335,13 +337,27 @@ impl Router {
                     put,
                     remove,
                     deadline,
+                    begun,
                 };
                 self.tables.handle_input(now, input);
             }
-            routing::Output::Reply { requester, reply } => {
+            routing::Output::Reply {
+                requester,
+                reply,
+                lasts,
+            } => {
                 self.count_answer(&reply.body);
                 if !self.answer_plan(&reply) {
-                    self.answer(requester, &reply);
+                    self.answer(requester, &reply, lasts);
+                }
+            }
+            routing::Output::PartEnded {
+                switch,
+                requester,
+                reply,
+            } => {
+                for write in self.edits.answered(&requester, &reply, Lasts::Name(switch), Vec::new()) {
+                    self.store(write);
                 }
             }
             routing::Output::Dropped { .. } => self.count("answers_dropped_total", "reason", "nobody waits".into()),
@@ -407,6 +423,19 @@ impl Router {
                 for write in kept::writes(switch, put, &remove) {
                     self.store(write);
                 }
+            }
+            T::Begun {
+                correlation_id,
+                switch,
+                put,
+                remove,
+            } => {
+                let write = self.edits.begun(switch, &correlation_id, put, remove);
+                self.store(write);
+            }
+            T::Over { correlation_id, switch } => {
+                let write = self.edits.over(switch, &correlation_id);
+                self.store(write);
             }
             T::Edited { correlation_id, result } => {
                 self.routing

@@ -15,6 +15,7 @@ mod answers;
 pub mod api;
 pub mod clock;
 mod drains;
+mod edits;
 mod event_log;
 mod flows;
 mod io;
@@ -63,6 +64,7 @@ pub struct Router {
     presence: PresenceMachine,
     routing: routing::Routing,
     answers: Answers,
+    edits: edits::Edits,
     tables: tables::Tables,
     links: links::Links,
     sync: sync::Sync,
@@ -164,6 +166,7 @@ impl Router {
                     if up {
                         self.tables.handle_input(now, tables::Input::BusBack);
                         self.say_regions();
+                        self.routing.handle_input(now, routing::Input::BusBack);
                     }
                 }
                 self.presence.handle_input(now, presence::Input::Bus { up });

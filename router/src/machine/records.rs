@@ -10,9 +10,11 @@ use skerry_bus::{
     ReplyBody, SwitchId, Topic, decode, encode,
 };
 use skerry_monitor as monitor;
+use skerry_router_core::routing::Lasts;
 use skerry_router_core::{presence, routing};
 
 use super::Router;
+use super::answers::Said;
 
 /// Longest payload that is copied into a dead letter, in characters.
 const DEAD_LETTER_PAYLOAD_MAX: usize = 4_096;
@@ -79,8 +81,12 @@ impl Router {
                         let (id, switch) = (&command.correlation_id, command.body.switch());
                         self.answers
                             .read(read.partition, read.offset, Some((id, switch.is_none())));
-                        self.routing
-                            .handle_input(now, routing::Input::Command(Box::new(command)));
+                        if let Some((requester, reply)) = self.edits.of_record(read.partition, read.offset) {
+                            self.answer(requester, &reply, Lasts::No);
+                        } else {
+                            self.routing
+                                .handle_input(now, routing::Input::Command(Box::new(command)));
+                        }
                     }
                     Some(cause) => {
                         self.dead_letter(read, cause.clone());
@@ -166,7 +172,7 @@ impl Router {
             correlation_id: head.correlation_id,
             body,
         };
-        self.answer(head.requester, &reply);
+        self.answer(head.requester, &reply, Lasts::No);
     }
 
     fn unknown_kind(&mut self, kind: &str) {
@@ -198,7 +204,15 @@ impl Router {
                 .collect(),
         };
         let key = String::from_utf8_lossy(key).chars().take(KEY_MAX).collect();
-        self.publish(Topic::DeadLetter, key, encode(&letter));
+        let payload = encode(&letter);
+        if *topic != Topic::Commands {
+            return self.publish(Topic::DeadLetter, key, payload);
+        }
+        // The record is done with when Kafka has its dead letter, as others are when it has their answer.
+        let topic = Topic::DeadLetter;
+        let letter = Said { topic, key, payload };
+        let token = self.answers.read_poison(partition, offset, letter.clone());
+        self.say_answer(letter, Some(token));
     }
 
     pub(super) fn latency(&mut self, now: Instant, latency: Latency, record_ms: u64) {

@@ -14,7 +14,7 @@ use super::answers::Answers;
 use super::event_log::EventLog;
 use super::flows::Flows;
 use super::refused::Refused;
-use super::{Config, Router, kept};
+use super::{Config, Router, edits, kept};
 use crate::store::Stored;
 
 /// Something stored cannot be read. Nothing is guessed: an operator decides what to do with it.
@@ -64,6 +64,7 @@ impl Router {
             presence: PresenceMachine::new(config.presence.clone(), now),
             routing: routing::Routing::new(routing::Config::new(names().collect(), config.owner_epoch), now),
             answers: Answers::default(),
+            edits: edits::Edits::default(),
             tables: tables::Tables::new(tables::Config::new(config.owner_epoch), now),
             links: links::Links::new(links::Config::default(), now),
             sync: sync::Sync::new(config.sync.clone(), now),
@@ -122,6 +123,7 @@ impl Router {
                 "sla" => {
                     sla.insert(object.id.clone(), body(object)?);
                 }
+                edits::BEGUN | edits::ANSWER => router.edits.take(object).map_err(|cause| error(object, &cause))?,
                 kept::KIND => kept.take(object).map_err(|cause| error(object, &cause))?,
                 // Read below, in their order, or by the driver.
                 "flow" | "operation" | "meta" => {}
@@ -136,6 +138,7 @@ impl Router {
             let wanted = tables::Input::SetOwner { switch, owner, objects };
             router.tables.handle_input(now, wanted);
         }
+        router.go_on_with_edits(now);
         for switch in router.served.clone() {
             router.serve(now, switch);
         }

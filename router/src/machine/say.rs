@@ -8,6 +8,8 @@ use skerry_bus::{
 };
 use skerry_router_core::routing;
 
+use skerry_router_core::routing::Lasts;
+
 use super::answers::Said;
 use super::{Output, Router};
 use crate::store::Write;
@@ -160,22 +162,28 @@ impl Router {
     }
 
     /// An answer that counts: its command is done with when Kafka has it.
-    pub(super) fn answer(&mut self, requester: String, reply: &Reply) {
+    pub(super) fn answer(&mut self, requester: String, reply: &Reply, lasts: Lasts) {
         let payload = encode(reply);
         let said = Said {
+            topic: Topic::Replies,
             key: requester,
             payload,
         };
-        let token = self.answers.answered(reply, said.clone());
+        let answered = self.answers.answered(reply, said.clone());
+        let token = answered.as_ref().map(|(token, _)| *token);
+        let places = answered.map(|(_, places)| places).unwrap_or_default();
+        for write in self.edits.answered(&said.key, reply, lasts, places) {
+            self.store(write);
+        }
         self.say_answer(said, token);
     }
 
-    /// Put an answer on the replies topic.
+    /// Put an answer, or a dead letter, on its topic.
     pub(super) fn say_answer(&mut self, said: Said, token: Option<u64>) {
-        let Said { key, payload } = said;
+        let Said { topic, key, payload } = said;
         let partition = skerry_bus::topic::partition_of(&key, self.config.partitions);
         self.outputs.push_back(Output::Publish {
-            topic: Topic::Replies,
+            topic,
             partition,
             key,
             payload,

@@ -19,12 +19,12 @@ pub use database::{Database, Location};
 pub const NETWORK: i32 = 0;
 
 /// Kinds whose ids begin with a switch's, up to the first space: they belong to the partition of the switch.
-const OF_SWITCHES: [&str; 3] = ["presence", "generation", "object"];
+const OF_SWITCHES: [&str; 5] = ["presence", "generation", "object", "edit", "answer"];
 
 /// An object as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// `flow`, `operation`, `presence`, `generation`, `object`, `link`, `sla`, `region`, `features`, `meta`.
+    /// `flow`, `operation`, `presence`, `generation`, `object`, `edit`, `answer`, `link`, `sla`, `region`, `features`, `meta`.
     pub kind: String,
     /// Its id within the kind.
     pub id: String,
@@ -68,7 +68,7 @@ impl Write {
     fn must_survive(&self) -> bool {
         matches!(
             self.object().0,
-            "flow" | "operation" | "object" | "region" | "features" | "meta"
+            "flow" | "operation" | "object" | "edit" | "answer" | "region" | "features" | "meta"
         )
     }
 }

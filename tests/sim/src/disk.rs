@@ -35,6 +35,11 @@ impl Disk {
         self.orders.push_back(order);
     }
 
+    /// Orders that are not done.
+    pub fn waiting(&self) -> usize {
+        self.orders.len()
+    }
+
     /// The oldest order is done. Gives what its speaker is told.
     pub fn done(&mut self) -> Option<Input> {
         Some(match self.orders.pop_front()? {

@@ -320,7 +320,7 @@ impl World {
                 self.cable_seen(cable);
             }
             Kind::PortDown(switch, port) => self.tell_carrier(switch, port.0),
-            Kind::DiskSlow(speaker, _) => self.speakers[speaker].disk_slow = 0,
+            Kind::DiskSlow(speaker, _) => self.disk_goes_on(speaker),
             Kind::DiskBroken(speaker) => self.speakers[speaker].disk.broken = false,
             Kind::StoreSlow(_) => self.set_store_slow(0),
         }

@@ -223,6 +223,14 @@ fn impossible(number: usize) -> Objects {
     objects
 }
 
+/// The command that is said: for one that comes again, the first of its name.
+pub fn meant(all: &[Asked], number: usize) -> &Asked {
+    match all[number].what {
+        What::Again(earlier) => meant(all, earlier),
+        _ => &all[number],
+    }
+}
+
 /// The record of a command that is said now.
 pub fn record(all: &[Asked], number: usize, scenario: &Scenario, now: Ns) -> Vec<u8> {
     let asked = &all[number];

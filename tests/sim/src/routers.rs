@@ -138,7 +138,7 @@ impl World {
             writing: None,
             answer: None,
         });
-        self.judge.router_started(owner_epoch);
+        self.judge.router_started();
         self.flush_router(n);
     }
 

@@ -143,8 +143,12 @@ impl Scenario {
         }
     }
 
-    /// When it is over.
+    /// When it is over. Going back to a better region is no quiet.
     pub fn end(&self) -> Ns {
-        self.busy_until + QUIET + 100 * MS
+        let goes_back = match self.failback {
+            Failback::Sticky => 0,
+            Failback::Preferred(hold_down) => hold_down,
+        };
+        self.busy_until + goes_back + QUIET + 100 * MS
     }
 }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use skerry_bus::{Epoch, Topic};
-use skerry_speaker_core::{Config, ConnId, Input, Output, Speaker};
+use skerry_speaker_core::{Config, ConnId, Fact, Input, Output, Speaker};
 
 use crate::client::{ClientId, Who};
 use crate::disk::{Disk, Order};
 use crate::event::Event;
+use crate::judge::End;
 use crate::log::{Group, Record, Tp};
 use crate::time::{MS, Ns, US, broker_ms};
 use crate::world::World;
@@ -85,6 +86,7 @@ impl World {
         self.end_client(client, late);
         let host = &mut self.speakers[n];
         host.due = Ns::MAX;
+        host.disk_at = 0;
         host.deferred.clear();
         host.disk.killed(&mut self.random);
         for conn in 0..self.conns.len() {
@@ -145,7 +147,6 @@ impl World {
                 payload,
                 token,
             } => {
-                self.judge_speaker_says(n, &topic, &payload);
                 let sent = self.send(client, &topic, partition, key, payload, token);
                 if let (false, Some(token)) = (sent, token) {
                     self.agenda.put(self.now + 50 * US, Event::NotSent { client, token });
@@ -162,17 +163,27 @@ impl World {
             Output::OpenStore => self.order(n, client, Order::Open),
             Output::Count { counter, by } => self.judge.speaker_counts(n, counter, by),
             Output::Fact(fact) => {
+                if let Fact::CommandEnded {
+                    switch,
+                    correlation_id,
+                    outcome,
+                    cause,
+                    ..
+                } = &fact
+                {
+                    let end = End {
+                        switch: *switch,
+                        id: correlation_id.clone(),
+                        outcome: *outcome,
+                        cause: cause.clone(),
+                    };
+                    self.judge.speaker_ends(n, &end, &self.switches, &self.conns);
+                }
                 let now = self.now;
                 self.trace.line(now, || format!("speaker {n}: {fact:?}"));
             }
             // Reading less, and what is measured, is nobody's business here.
             Output::Rest { .. } | Output::Observe { .. } | Output::Gauge { .. } => {}
-        }
-    }
-
-    fn judge_speaker_says(&mut self, n: usize, topic: &Topic, payload: &[u8]) {
-        if let Topic::RegionEvents(_) = topic {
-            self.judge.speaker_says(n, payload, &self.switches, &self.conns);
         }
     }
 
@@ -182,6 +193,19 @@ impl World {
         host.disk.order(order);
         host.disk_at = host.disk_at.max(self.now) + took;
         self.agenda.put(host.disk_at, Event::Disk { client });
+    }
+
+    /// A disk that was slow no longer is: what waits is done soon.
+    pub(crate) fn disk_goes_on(&mut self, n: usize) {
+        let host = &mut self.speakers[n];
+        host.disk_slow = 0;
+        host.disk_at = self.now;
+        let Some((_, client)) = &host.machine else { return };
+        let client = *client;
+        for _ in 0..self.speakers[n].disk.waiting() {
+            self.speakers[n].disk_at += self.random.between(200, 3_000) * US;
+            self.agenda.put(self.speakers[n].disk_at, Event::Disk { client });
+        }
     }
 
     pub(crate) fn disk_done(&mut self, client: ClientId) {

@@ -317,11 +317,7 @@ impl World {
             return self.agenda.put(again, Event::Command(n));
         }
         let payload = load::record(&self.asked, n, &self.scenario, self.now);
-        let mut said = n;
-        while let load::What::Again(earlier) = self.asked[said].what {
-            said = earlier;
-        }
-        let switch = self.scenario.switches.get(self.asked[said].switch);
+        let switch = self.scenario.switches.get(load::meant(&self.asked, n).switch);
         let key = switch.map_or(skerry_bus::SwitchId(0xdead), |plan| plan.id).to_string();
         let twice = self.random.percent(self.scenario.duplicates_percent);
         let now = self.now;

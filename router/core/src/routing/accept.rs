@@ -6,7 +6,7 @@ use std::time::Instant;
 use skerry_bus::reply::{Cause, Outcome, ReplyBody};
 use skerry_bus::{Command, CommandBody, CorrelationId, Mode, Region, Reply, SwitchId};
 
-use super::{EDIT_GRACE, Output, PARTS_ID_MAX, PARTS_MAX, PENDING_MAX, Pending, Routing, Waits, not_applied};
+use super::{EDIT_GRACE, Lasts, Output, PARTS_ID_MAX, PARTS_MAX, PENDING_MAX, Pending, Routing, Waits, not_applied};
 
 impl Routing {
     pub(super) fn command(&mut self, now: Instant, command: Command) {
@@ -18,6 +18,7 @@ impl Routing {
                     correlation_id: id,
                     body: body.clone(),
                 }),
+                lasts: Lasts::No,
             });
             return;
         }
@@ -72,7 +73,9 @@ impl Routing {
         let Some(clock) = self.clock.filter(|_| self.pending.len() + more < PENDING_MAX) else {
             return Err((Outcome::Rejected, Cause::Busy));
         };
-        if clock.at(now) >= command.deadline_ms {
+        // What was begun may have been sent: only its edit's end says what became of it, however late it is.
+        let begun = self.begun.remove(&command.correlation_id);
+        if clock.at(now) >= command.deadline_ms && !begun && !self.has_begun_parts(&command) {
             return Err((Outcome::Expired, Cause::Deadline));
         }
         let until = clock.when(command.deadline_ms).min(now + self.config.wait_max);
@@ -83,7 +86,55 @@ impl Routing {
             }
             return Ok(());
         };
+        if let CommandBody::Apply { .. } = command.body {
+            return self.edit(until, switch, command, part_of, begun);
+        }
         self.one_switch(until, switch, command, part_of)
+    }
+
+    /// A part of it was begun before a restart.
+    fn has_begun_parts(&self, command: &Command) -> bool {
+        let CommandBody::Many { parts } = &command.body else {
+            return false;
+        };
+        let mut names = (0..parts.len()).filter_map(|n| part_name(&command.correlation_id, n));
+        names.any(|name| self.begun.contains(&name))
+    }
+
+    fn edit(
+        &mut self,
+        until: Instant,
+        switch: SwitchId,
+        command: Command,
+        part_of: Option<CorrelationId>,
+        begun: bool,
+    ) -> Result<(), (Outcome, Cause)> {
+        if !begun && !self.active.contains_key(&switch) {
+            return Err((Outcome::Rejected, self.unroutable(switch)));
+        }
+        let CommandBody::Apply { put, remove, .. } = command.body else {
+            return Ok(());
+        };
+        let id = command.correlation_id;
+        self.outputs.push_back(Output::Edit {
+            correlation_id: id.clone(),
+            switch,
+            put,
+            remove,
+            deadline: until,
+            begun,
+        });
+        let until = until + EDIT_GRACE;
+        self.due.set(id.clone(), Some(until));
+        let pending = Pending {
+            requester: command.requester,
+            until,
+            waits: Waits::Edit { switch },
+            part_of,
+            question: None,
+        };
+        self.pending.insert(id, pending);
+        Ok(())
     }
 
     fn one_switch(
@@ -103,55 +154,37 @@ impl Routing {
         };
         let id = command.correlation_id.clone();
         let requester = command.requester.clone();
-        let (waits, until) = match &command.body {
-            CommandBody::Apply { put, remove, .. } => {
-                self.outputs.push_back(Output::Edit {
-                    correlation_id: id.clone(),
-                    switch,
-                    put: put.clone(),
-                    remove: remove.clone(),
-                    deadline: until,
-                });
-                (Waits::Edit { switch }, until + EDIT_GRACE)
-            }
-            CommandBody::Dump { .. } => {
-                let waits = Waits::Dump {
-                    switch,
-                    region: region.clone(),
-                    command: Box::new(command.clone()),
-                    tried: BTreeSet::new(),
-                };
-                (waits, until)
-            }
-            CommandBody::Plan { .. } => (
-                Waits::Plan {
-                    switch,
-                    region: region.clone(),
-                },
-                until,
-            ),
+        let waits = match &command.body {
+            CommandBody::Dump { .. } => Waits::Dump {
+                switch,
+                region: region.clone(),
+                command: Box::new(command.clone()),
+                tried: BTreeSet::new(),
+            },
+            CommandBody::Plan { .. } => Waits::Plan {
+                switch,
+                region: region.clone(),
+            },
             CommandBody::SwitchSnapshot { .. }
+            | CommandBody::Apply { .. }
             | CommandBody::RegionSnapshot { .. }
             | CommandBody::Many { .. }
             | CommandBody::Desired { .. }
             | CommandBody::Activate { .. }
-            | CommandBody::Deactivate { .. } => (
-                Waits::Snapshot {
-                    switch,
-                    region: region.clone(),
-                },
-                until,
-            ),
+            | CommandBody::Deactivate { .. } => Waits::Snapshot {
+                switch,
+                region: region.clone(),
+            },
         };
-        if !matches!(waits, Waits::Edit { .. }) {
-            self.send(region, command);
-        }
+        let question = Some(Box::new(command.clone()));
+        self.send(region, command);
         self.due.set(id.clone(), Some(until));
         let pending = Pending {
             requester,
             until,
             waits,
             part_of,
+            question,
         };
         self.pending.insert(id, pending);
         Ok(())
@@ -200,10 +233,11 @@ impl Routing {
                 not_applied: 0,
             },
             part_of: None,
+            question: None,
         };
         self.pending.insert(id.clone(), pending);
         for (number, part) in parts.iter().enumerate() {
-            let name: CorrelationId = format!("{id}/{number}").parse().expect("its length was checked");
+            let name = part_name(&id, number).expect("its length was checked");
             let part = Command {
                 correlation_id: name.clone(),
                 body: part.clone(),
@@ -247,6 +281,7 @@ impl Routing {
                 correlation_id: id.clone(),
                 body,
             }),
+            lasts: Lasts::No,
         });
     }
 
@@ -268,6 +303,7 @@ impl Routing {
                 open: open.clone(),
             },
             part_of: None,
+            question: Some(Box::new(command.clone())),
         };
         self.due.set(id.clone(), Some(until));
         self.pending.insert(id.clone(), pending);
@@ -298,12 +334,22 @@ impl Routing {
             },
             _ => not_applied(switch, outcome, cause),
         };
+        let lasts = match command.body {
+            CommandBody::Apply { switch, .. } => Lasts::Record(switch),
+            _ => Lasts::No,
+        };
         self.outputs.push_back(Output::Reply {
             requester: command.requester.clone(),
             reply: Box::new(Reply {
                 correlation_id: command.correlation_id.clone(),
                 body,
             }),
+            lasts,
         });
     }
+}
+
+/// The name of a part; none: it would be too long.
+fn part_name(whole: &CorrelationId, number: usize) -> Option<CorrelationId> {
+    format!("{whole}/{number}").parse().ok()
 }

@@ -93,6 +93,17 @@ pub enum Input {
     Clock(BrokerClock),
     /// Our owner epoch from now on.
     Owner(u64),
+    /// The bus is back: questions that were asked meanwhile never left, and those before may be gone.
+    BusBack,
+    /// After a restart: an edit of this name was begun before, and its end is not known. It comes again.
+    Begun(CorrelationId),
+    /// After a restart: this was answered before.
+    Answered {
+        /// Key of the answer.
+        requester: String,
+        /// The answer.
+        reply: Box<Reply>,
+    },
 }
 
 /// What the machine decides.
@@ -117,12 +128,26 @@ pub enum Output {
         remove: ObjectKeys,
         /// When it has to be answered.
         deadline: Instant,
+        /// It was begun before a restart, so something of it may have been sent.
+        begun: bool,
     },
     /// The one answer, for this requester.
     Reply {
         /// Key of the answer.
         requester: String,
         /// The answer.
+        reply: Box<Reply>,
+        /// Whether it has to be the same after a restart.
+        lasts: Lasts,
+    },
+    /// An edit that is a part of a command ended; it is answered under the name of the whole. After a restart this comes back by
+    /// [`Input::Answered`].
+    PartEnded {
+        /// The switch.
+        switch: SwitchId,
+        /// Key of the answer.
+        requester: String,
+        /// The answer, with the name of the part.
         reply: Box<Reply>,
     },
     /// An answer that nobody waits for (late, or given twice).
@@ -132,6 +157,17 @@ pub enum Output {
     },
 }
 
+/// How long an answer is given again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lasts {
+    /// Nothing was changed: after a restart the command may be done anew.
+    No,
+    /// An edit of this switch was refused: the same record is refused again, and another one of the same name is tried.
+    Record(SwitchId),
+    /// An edit of this switch ended: whatever has its name has this answer.
+    Name(SwitchId),
+}
+
 #[derive(Debug)]
 struct Pending {
     requester: String,
@@ -139,6 +175,8 @@ struct Pending {
     waits: Waits,
     /// The command of which it is a part.
     part_of: Option<CorrelationId>,
+    /// What was asked, to be asked again; none: it is not asked of a region.
+    question: Option<Box<Command>>,
 }
 
 /// Who reaches a switch, and why it may not be asked for anything else than reading.
@@ -209,6 +247,8 @@ pub struct Routing {
     due: Due<CorrelationId>,
     answered: BTreeMap<CorrelationId, (String, ReplyBody)>,
     answered_order: VecDeque<CorrelationId>,
+    /// Edits that were begun before a restart and did not come again yet.
+    begun: BTreeSet<CorrelationId>,
     outputs: VecDeque<Output>,
 }
 
@@ -229,6 +269,7 @@ impl Routing {
             due: Due::new(),
             answered: BTreeMap::new(),
             answered_order: VecDeque::new(),
+            begun: BTreeSet::new(),
             outputs: VecDeque::new(),
         }
     }
@@ -298,6 +339,11 @@ impl Routing {
                 }
             }
             Input::Owner(owner_epoch) => self.config.owner_epoch = owner_epoch,
+            Input::BusBack => self.ask_again(),
+            Input::Begun(id) => {
+                self.begun.insert(id);
+            }
+            Input::Answered { requester, reply } => self.remember(reply.correlation_id, requester, reply.body),
         }
     }
 
@@ -466,20 +512,28 @@ impl Routing {
         );
         // Of a command for many switches the parts are remembered: they are told again, and then the sum.
         let large = large || matches!(pending.waits, Waits::Parts { .. });
-        if !large
-            && self
-                .answered
-                .insert(id.clone(), (pending.requester.clone(), body.clone()))
-                .is_none()
-        {
-            self.answered_order.push_back(id.clone());
+        if !large {
+            self.remember(id.clone(), pending.requester.clone(), body.clone());
         }
-        if self.answered_order.len() > ANSWERED_MAX
-            && let Some(oldest) = self.answered_order.pop_front()
-        {
-            self.answered.remove(&oldest);
-        }
+        let lasts = match pending.waits {
+            Waits::Edit { switch } => Lasts::Name(switch),
+            Waits::Dump { .. }
+            | Waits::Plan { .. }
+            | Waits::Snapshot { .. }
+            | Waits::Regions { .. }
+            | Waits::Parts { .. } => Lasts::No,
+        };
         if let Some(whole) = pending.part_of {
+            if let Lasts::Name(switch) = lasts {
+                self.outputs.push_back(Output::PartEnded {
+                    switch,
+                    requester: pending.requester,
+                    reply: Box::new(Reply {
+                        correlation_id: id,
+                        body: body.clone(),
+                    }),
+                });
+            }
             self.part_ended(&whole, body);
             return self.end_if_all_answered(whole);
         }
@@ -489,11 +543,42 @@ impl Routing {
                 correlation_id: id,
                 body,
             }),
+            lasts,
         };
         if defect::is(Defect::AnsweredTwice) {
             self.outputs.push_back(reply.clone());
         }
         self.outputs.push_back(reply);
+    }
+
+    fn remember(&mut self, id: CorrelationId, requester: String, body: ReplyBody) {
+        if self.answered.insert(id.clone(), (requester, body)).is_none() {
+            self.answered_order.push_back(id);
+        }
+        if self.answered_order.len() > ANSWERED_MAX
+            && let Some(oldest) = self.answered_order.pop_front()
+        {
+            self.answered.remove(&oldest);
+        }
+    }
+
+    /// Ask every question again that is not answered: speakers do one twice, which changes nothing.
+    fn ask_again(&mut self) {
+        let mut questions = Vec::new();
+        for pending in self.pending.values() {
+            let Some(question) = &pending.question else { continue };
+            let regions: Vec<&Region> = match &pending.waits {
+                Waits::Edit { .. } | Waits::Parts { .. } => Vec::new(),
+                Waits::Dump { region, .. } | Waits::Plan { region, .. } | Waits::Snapshot { region, .. } => {
+                    vec![region]
+                }
+                Waits::Regions { open, .. } => open.iter().collect(),
+            };
+            questions.extend(regions.into_iter().map(|region| (region.clone(), (**question).clone())));
+        }
+        for (region, question) in questions {
+            self.send(region, question);
+        }
     }
 
     /// The time has come.

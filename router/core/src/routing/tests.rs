@@ -117,7 +117,7 @@ impl Rig {
                 }
                 Output::Edit { correlation_id, .. } => format!("edit {correlation_id}"),
                 Output::Dropped { correlation_id } => format!("dropped {correlation_id}"),
-                Output::Reply { requester, reply } => {
+                Output::Reply { requester, reply, .. } => {
                     assert_eq!(requester, "me");
                     match reply.body {
                         ReplyBody::SwitchResult { result, dump, plan } => format!(

@@ -17,7 +17,7 @@ use skerry_bus::{
     BrokerClock, Command, CorrelationId, Generation, ObjectResults, Region, RegionEvent, RegionEventBody, SwitchId,
     Term,
 };
-use table::{Table, World};
+use table::{Edit, Table, World};
 
 /// Who wants objects: `flow:<id>`, `service`, `commands`.
 pub type Owner = String;
@@ -76,6 +76,19 @@ pub enum Input {
         remove: ObjectKeys,
         /// When it has to be answered.
         deadline: Instant,
+        /// It was begun before a restart, so something of it may have been sent.
+        begun: bool,
+    },
+    /// After a restart, behind the objects of [`COMMANDS`]: an edit that was begun, with what undoes it.
+    Begun {
+        /// The command's.
+        correlation_id: CorrelationId,
+        /// The switch.
+        switch: SwitchId,
+        /// Objects that stood before.
+        put: Objects,
+        /// Objects that did not.
+        remove: ObjectKeys,
     },
     /// Generation a switch had before we started: the next one is larger.
     Restored {
@@ -170,6 +183,25 @@ pub enum Output {
         /// Objects that it has no more.
         remove: ObjectKeys,
     },
+    /// An edit was begun: store it beside what it changed, until it is [`Output::Over`]. After a restart it comes back by
+    /// [`Input::Begun`]: it is not done again behind later ones, and can still be taken back if the switch refuses it.
+    Begun {
+        /// The command's.
+        correlation_id: CorrelationId,
+        /// The switch.
+        switch: SwitchId,
+        /// Objects that stood before.
+        put: Objects,
+        /// Objects that did not.
+        remove: ObjectKeys,
+    },
+    /// Nothing can take an edit back any more, or it was taken back: it need not be stored.
+    Over {
+        /// The command's.
+        correlation_id: CorrelationId,
+        /// The switch.
+        switch: SwitchId,
+    },
     /// An edit ended.
     Edited {
         /// The command's.
@@ -232,7 +264,21 @@ impl Tables {
                 put,
                 remove,
                 deadline,
-            } => self.touch(now, switch, |t, w| t.edit(w, correlation_id, put, remove, deadline)),
+                begun,
+            } => self.touch(now, switch, |t, w| {
+                let edit = Edit {
+                    correlation_id,
+                    deadline,
+                    begun,
+                };
+                t.edit(w, edit, put, remove);
+            }),
+            Input::Begun {
+                correlation_id,
+                switch,
+                put,
+                remove,
+            } => self.touch(now, switch, |t, w| t.begun(w, correlation_id, put, remove)),
             Input::Restored { switch, generation } => self.touch(now, switch, |t, _| t.restored(generation)),
             Input::Active { switch, region, term } => {
                 let active = region.map(|region| (region, term));

@@ -29,7 +29,7 @@ use skerry_bus::{
     BrokerClock, Command, CommandBody, CorrelationId, DesiredChange, Generation, ObjectResults, Region, SwitchId, Term,
 };
 
-use super::object::{Key, flat, keys, object_keys, objects};
+use super::object::{Key, Object, flat, keys, object_keys, objects};
 use super::union::{Undo, Union};
 use super::{COMMANDS, Config, Output, Owner};
 use skerry_bus::objects::{ObjectKeys, Objects};
@@ -39,6 +39,9 @@ use skerry_bus::objects::{ObjectKeys, Objects};
 const EDITS_MAX: usize = 1_024;
 /// The answer to a command may arrive this much after its deadline.
 const ANSWER_GRACE: Duration = Duration::from_millis(500);
+/// An edit that was begun before a restart comes again when its record is read, which is then the first thing to happen. If it
+/// does not, nobody waits for it.
+const BEGUN_MAX: Duration = Duration::from_secs(600);
 /// The name under which the router's own commands are answered.
 const REQUESTER: &str = "router-tables";
 
@@ -71,15 +74,23 @@ enum State {
 struct Change {
     owner: Owner,
     undo: Undo,
+    /// All that it is about, changed by it or as it was before.
+    keys: BTreeSet<Key>,
     /// The first generation that has it.
     generation: Generation,
+    /// The command that asked for it, if one did.
+    name: Option<CorrelationId>,
+    /// That command is not answered.
     edit: Option<Edit>,
 }
 
+/// An edit that is not answered.
 #[derive(Debug)]
-struct Edit {
-    correlation_id: CorrelationId,
-    deadline: Instant,
+pub(super) struct Edit {
+    pub(super) correlation_id: CorrelationId,
+    pub(super) deadline: Instant,
+    /// It was begun before a restart, so something of it may have been sent.
+    pub(super) begun: bool,
 }
 
 #[derive(Debug)]
@@ -180,14 +191,14 @@ impl Table {
         self.proceed(w);
     }
 
-    pub(super) fn edit(
-        &mut self,
-        w: &mut World,
-        correlation_id: CorrelationId,
-        put: Objects,
-        remove: ObjectKeys,
-        deadline: Instant,
-    ) {
+    pub(super) fn edit(&mut self, w: &mut World, edit: Edit, put: Objects, remove: ObjectKeys) {
+        let mut open = self.changes.iter_mut().filter_map(|c| c.edit.as_mut());
+        if let Some(known) = open.find(|known| known.correlation_id == edit.correlation_id) {
+            // It comes again after a restart: it is under way, and now it is known when it is to be answered.
+            known.deadline = edit.deadline;
+            return;
+        }
+        let correlation_id = edit.correlation_id.clone();
         let refusal = |cause| CommandResult {
             switch: Some(self.switch),
             outcome: Outcome::Rejected,
@@ -220,36 +231,56 @@ impl Table {
             return;
         }
         self.keep(w, &change);
-        self.change(
-            COMMANDS.to_owned(),
-            change,
-            Some(Edit {
+        self.change(COMMANDS.to_owned(), change, Some(edit));
+        if let Some(change) = self.changes.last() {
+            let (put, remove) = both(&change.undo);
+            w.out.push_back(Output::Begun {
                 correlation_id,
-                deadline,
-            }),
-        );
+                switch: self.switch,
+                put,
+                remove,
+            });
+        }
         self.tell_if_held(w);
         self.proceed(w);
+    }
+
+    /// An edit was begun before a restart; what it changed is among what stood before.
+    pub(super) fn begun(&mut self, w: &mut World, correlation_id: CorrelationId, put: Objects, remove: ObjectKeys) {
+        let mut undo: Undo = keys(remove).into_iter().map(|key| (key, None)).collect();
+        undo.extend(flat(put).into_iter().map(|(key, object)| (key, Some(object))));
+        self.changes.push(Change {
+            owner: COMMANDS.to_owned(),
+            keys: undo.keys().cloned().collect(),
+            undo,
+            generation: self.generation,
+            name: Some(correlation_id.clone()),
+            edit: Some(Edit {
+                correlation_id,
+                deadline: w.now + BEGUN_MAX,
+                begun: true,
+            }),
+        });
     }
 
     /// Tell what of an edit, or of taking one back, is to be stored.
     fn keep(&self, w: &mut World, change: &Undo) {
         let mine = self.union.owner(COMMANDS);
-        let (put, remove): (Vec<_>, Vec<_>) = change
+        let news = change
             .iter()
-            .filter(|(key, object)| mine.and_then(|m| m.get(key)) != object.as_ref())
-            .partition(|(_, object)| object.is_some());
-        if put.is_empty() && remove.is_empty() {
-            return;
+            .filter(|(key, object)| mine.and_then(|m| m.get(key)) != object.as_ref());
+        let (put, remove) = both(news);
+        if !put.is_empty() || !remove.is_empty() {
+            w.out.push_back(Output::Kept {
+                switch: self.switch,
+                put,
+                remove,
+            });
         }
-        w.out.push_back(Output::Kept {
-            switch: self.switch,
-            put: objects(put.into_iter().filter_map(|(_, object)| object.as_ref())),
-            remove: object_keys(remove.into_iter().map(|(key, _)| key)),
-        });
     }
 
     fn change(&mut self, owner: Owner, change: Undo, edit: Option<Edit>) {
+        let keys = change.keys().cloned().collect();
         let (undo, touched) = self.union.apply(&owner, change);
         if !touched.is_empty() {
             self.generation = self.generation.next();
@@ -260,7 +291,9 @@ impl Table {
             self.changes.push(Change {
                 owner,
                 undo,
+                keys,
                 generation: self.generation,
+                name: edit.as_ref().map(|edit| edit.correlation_id.clone()),
                 edit,
             });
         }
@@ -349,11 +382,13 @@ impl Table {
             switch: self.switch,
             generation,
         });
-        let (done, open) = std::mem::take(&mut self.changes)
+        let (done, open): (Vec<Change>, Vec<Change>) = std::mem::take(&mut self.changes)
             .into_iter()
             .partition(|c| c.generation <= generation);
         self.changes = open;
-        for edit in done.into_iter().filter_map(|c: Change| c.edit) {
+        for Change { name, edit, .. } in done {
+            self.over(w, name);
+            let Some(edit) = edit else { continue };
             w.out.push_back(Output::Edited {
                 correlation_id: edit.correlation_id,
                 result: CommandResult {
@@ -427,48 +462,98 @@ impl Table {
                 .collect()
         };
         for owner in &owners {
-            let from = self.changes.iter().position(|c| {
-                c.owner == *owner && (text.is_empty() || c.undo.keys().any(|k| k.mentioned_in(text).is_some()))
-            });
-            self.withdraw_from(w, owner, from.unwrap_or(0), result);
+            let guilty = |c: &Change| {
+                let named = text.is_empty() || c.undo.keys().any(|k| k.mentioned_in(text).is_some());
+                c.owner == *owner && c.generation <= sent && named
+            };
+            if owner == COMMANDS {
+                // Of several that brought this object the last; the others stay as they were.
+                while let Some(at) = self.changes.iter().rposition(guilty) {
+                    self.withdraw_edit(w, at, result);
+                    if !text.is_empty() {
+                        break;
+                    }
+                }
+            } else {
+                let from = self.changes.iter().position(guilty);
+                self.withdraw_from(w, owner, from.unwrap_or(0), result);
+            }
         }
         owners.into_iter().collect()
     }
 
-    /// Undo an owner's changes, the newest first, down to the one at this index. Later edits of commands that have nothing
-    /// to do with it stay.
+    /// Undo an owner's changes, the newest first, down to the one at this index.
     fn withdraw_from(&mut self, w: &mut World, owner: &str, from: usize, result: &CommandResult) {
-        let guilty: BTreeSet<Key> = match self.changes.get(from) {
-            Some(change) => change.undo.keys().cloned().collect(),
-            None => return,
-        };
         let mut at = self.changes.len();
         while at > from {
             at -= 1;
-            let change = &self.changes[at];
-            let related = owner != COMMANDS || at == from || change.undo.keys().any(|key| guilty.contains(key));
-            if change.owner != owner || !related {
-                continue;
-            }
-            let change = self.changes.remove(at);
-            let mut undo = change.undo;
-            while let Some(conflict) = self.union.conflict(owner, &undo) {
-                // Somebody else has it by now; the owner does not get it back.
-                undo.remove(&conflict.key);
-            }
-            if owner == COMMANDS {
-                self.keep(w, &undo);
-            }
-            let (_, touched) = self.union.apply(owner, undo);
-            self.touched(touched);
-            if let Some(edit) = change.edit {
-                w.out.push_back(Output::Edited {
-                    correlation_id: edit.correlation_id,
-                    result: result.clone(),
-                });
+            if self.changes[at].owner == owner {
+                let change = self.changes.remove(at);
+                self.undo(w, change, result);
             }
         }
         self.generation = self.generation.next();
+    }
+
+    /// Undo one edit of commands. What a later one changed again, or wanted as it was, stays as that one wants it; were that
+    /// one undone as well, it would go back to what was before both.
+    fn withdraw_edit(&mut self, w: &mut World, at: usize, result: &CommandResult) {
+        let mut change = self.changes.remove(at);
+        for later in self.changes[at..].iter_mut().filter(|c| c.owner == COMMANDS) {
+            let mut news = false;
+            for key in &later.keys {
+                if let Some(before) = change.undo.remove(key) {
+                    later.undo.insert(key.clone(), before);
+                    news = true;
+                }
+            }
+            if let (true, Some(name)) = (news, &later.name) {
+                // After a restart it must not go back to what was taken back.
+                let (put, remove) = both(&later.undo);
+                w.out.push_back(Output::Begun {
+                    correlation_id: name.clone(),
+                    switch: self.switch,
+                    put,
+                    remove,
+                });
+            }
+        }
+        self.undo(w, change, result);
+        self.generation = self.generation.next();
+    }
+
+    /// A change is no longer one that may be taken back.
+    fn over(&self, w: &mut World, name: Option<CorrelationId>) {
+        if let Some(correlation_id) = name {
+            let switch = self.switch;
+            w.out.push_back(Output::Over { correlation_id, switch });
+        }
+    }
+
+    fn undo(&mut self, w: &mut World, change: Change, result: &CommandResult) {
+        let Change {
+            owner,
+            mut undo,
+            name,
+            edit,
+            ..
+        } = change;
+        self.over(w, name);
+        while let Some(conflict) = self.union.conflict(&owner, &undo) {
+            // Somebody else has it by now; the owner does not get it back.
+            undo.remove(&conflict.key);
+        }
+        if owner == COMMANDS {
+            self.keep(w, &undo);
+        }
+        let (_, touched) = self.union.apply(&owner, undo);
+        self.touched(touched);
+        if let Some(edit) = edit {
+            w.out.push_back(Output::Edited {
+                correlation_id: edit.correlation_id,
+                result: result.clone(),
+            });
+        }
     }
 
     pub(super) fn handle_timeout(&mut self, w: &mut World) {
@@ -499,7 +584,8 @@ impl Table {
                 messages: 0,
                 objects: None,
             };
-            if self.changes[at].generation <= self.sent {
+            let begun = self.changes[at].edit.as_ref().is_some_and(|edit| edit.begun);
+            if begun || self.changes[at].generation <= self.sent {
                 // Sent, and not confirmed: it stays wanted, the answer says what is known.
                 if let Some(edit) = self.changes[at].edit.take() {
                     w.out.push_back(Output::Edited {
@@ -510,7 +596,7 @@ impl Table {
             } else {
                 result.outcome = Outcome::Expired;
                 result.cause = Some(Cause::Deadline);
-                self.withdraw_from(w, COMMANDS, at, &result);
+                self.withdraw_edit(w, at, &result);
             }
         }
     }
@@ -581,6 +667,15 @@ impl Table {
             State::Pausing { .. } => "pausing",
         }
     }
+}
+
+/// What a change puts, and what it removes.
+fn both<'a>(change: impl IntoIterator<Item = (&'a Key, &'a Option<Object>)>) -> (Objects, ObjectKeys) {
+    let (put, remove): (Vec<_>, Vec<_>) = change.into_iter().partition(|(_, object)| object.is_some());
+    (
+        objects(put.into_iter().filter_map(|(_, object)| object.as_ref())),
+        object_keys(remove.into_iter().map(|(key, _)| key)),
+    )
 }
 
 /// The text that names the guilty object, if the cause says that an object is guilty.

@@ -65,6 +65,7 @@ impl Rig {
             put,
             remove: remove.keys(),
             deadline: self.now() + Duration::from_millis(deadline_ms),
+            begun: false,
         });
     }
     fn active(&mut self, name: Option<&str>, term: u64) {
@@ -133,7 +134,9 @@ impl Rig {
                 }
                 Output::OwnerSet { owner, generation, .. } => format!("{owner} in {generation}"),
                 Output::OwnerRefused { reason, .. } => format!("refused: {reason}"),
-                Output::Generation { .. } | Output::Kept { .. } => continue,
+                Output::Generation { .. } | Output::Kept { .. } | Output::Begun { .. } | Output::Over { .. } => {
+                    continue;
+                }
                 Output::Applied { generation, .. } => format!("applied {generation}"),
                 Output::ApplyFailed {
                     generation,

@@ -41,6 +41,8 @@ impl Health {
 pub struct Course {
     /// It is one that is answered.
     answerable: bool,
+    /// It only asks: done again, it may end in another way.
+    asks: bool,
     /// When it has to be answered.
     due: Ns,
     /// When it was said last.
@@ -81,11 +83,18 @@ impl Answers {
         }
         let course = self.courses.entry(n).or_default();
         course.answerable = !matches!(all[n].what, What::Garbage | What::Strange);
+        course.asks = matches!(all[n].what, What::Dump | What::Plan | What::Snapshot | What::RegionWide);
         let due = (now as i64 + deadline * MS as i64).max(now as i64) as Ns;
         course.due = course.due.max(due);
         course.said = now;
         course.places.push((tp, offset));
         self.places.insert((tp, offset), n);
+    }
+
+    /// Whether the command at this place waits for its answer, and may.
+    pub fn is_open(&self, tp: Tp, offset: i64) -> bool {
+        let course = self.places.get(&(tp, offset)).and_then(|n| self.courses.get(n));
+        course.is_some_and(|course| course.answerable && course.answers.is_empty())
     }
 
     /// All commands in the order in which the log has them.
@@ -153,8 +162,11 @@ impl Answers {
             let late = (now - latest) / MS;
             return Err(format!("{id} is answered {late} ms too late: {text}"));
         }
+        // What was refused is tried when it is said again; what was done has one answer for ever.
+        let refused = matches!(course.answers.first(), Some(Outcome::Rejected | Outcome::Expired));
+        let may_differ = course.asks || (refused && course.places.len() > 1);
         let first = course.first.get_or_insert_with(|| text.clone());
-        if *first != text {
+        if *first != text && !may_differ {
             return Err(format!("{id} has two answers: first {first:?}, then {text:?}"));
         }
         Ok(())

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use skerry_bus::objects::Objects;
-use skerry_bus::{Command, CommandBody, CommandResult, CorrelationId, DesiredChange, Generation, Outcome, SwitchId};
+use skerry_bus::{Command, CommandBody, CorrelationId, DesiredChange, Generation, Outcome, SwitchId};
 
-use super::Verdict;
+use super::{End, Verdict};
 use crate::fabric::{Conn, SwitchHost};
 use crate::scenario::Scenario;
 
@@ -94,22 +94,16 @@ impl Generations {
         self.switches[switch].applied = Generation(0);
     }
 
-    /// A speaker says for the first time how a command ended.
-    pub fn ended(
-        &mut self,
-        region: usize,
-        id: &CorrelationId,
-        result: &CommandResult,
-        switches: &[SwitchHost],
-        conns: &[Conn],
-    ) -> Verdict {
-        let (Some(switch), Some(generation)) = (result.switch, self.wanted.get(id)) else {
+    /// A command ends at a speaker.
+    pub fn ended(&mut self, region: usize, end: &End, switches: &[SwitchHost], conns: &[Conn]) -> Verdict {
+        let (Some(switch), Some(generation)) = (end.switch, self.wanted.get(&end.id)) else {
             return Ok(());
         };
+        let id = &end.id;
         let Some(place) = self.places.get(&switch).copied() else {
             return Ok(());
         };
-        if result.outcome != Outcome::Applied {
+        if end.outcome != Outcome::Applied {
             return Ok(());
         }
         let known = &mut self.switches[place];

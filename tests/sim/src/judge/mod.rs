@@ -13,7 +13,7 @@ mod terms;
 use std::fmt;
 
 use ofproto::ControllerRole;
-use skerry_bus::{Decoded, PortNo, RegionEvent, RegionEventBody, Topic, decode};
+use skerry_bus::{Cause, CorrelationId, Decoded, Outcome, PortNo, SwitchId, Topic, decode};
 use skerry_speaker_core::Counter;
 
 use crate::client::Who;
@@ -67,6 +67,19 @@ pub struct Judge {
     order: order::Order,
     links: links::Links,
     queues: queues::Queues,
+}
+
+/// How a command ended at a speaker.
+#[derive(Debug)]
+pub struct End {
+    /// Its switch; none: it was for the region.
+    pub switch: Option<SwitchId>,
+    /// Its name.
+    pub id: CorrelationId,
+    /// How.
+    pub outcome: Outcome,
+    /// Why not otherwise.
+    pub cause: Option<Cause>,
 }
 
 /// What an invariant says when it does not hold.
@@ -133,7 +146,7 @@ impl Judge {
         match topic {
             Topic::RegionCommands(_) => {
                 if let Decoded::Message(command) = decode::<skerry_bus::Command>(payload) {
-                    self.order.appended(self.now, &command, offset);
+                    self.order.appended(&command, offset);
                     let verdict = self.generations.said(&command);
                     self.hold("generations", verdict);
                 }
@@ -169,7 +182,7 @@ impl Judge {
 
     /// A speaker's process starts.
     pub fn speaker_started(&mut self, n: usize) {
-        self.order.started(self.now, n);
+        self.order.started(n);
         self.queues.speaker_started(n);
     }
 
@@ -178,21 +191,11 @@ impl Judge {
         self.order.read(n, payload);
     }
 
-    /// A speaker says something. What it says of heartbeats is nobody's business here.
-    pub fn speaker_says(&mut self, n: usize, payload: &[u8], switches: &[SwitchHost], conns: &[Conn]) {
-        if !contains(payload, b"\"command_result\"") {
-            return;
-        }
-        let Decoded::Message(event) = decode::<RegionEvent>(payload) else {
-            return self.fail("messages", format!("speaker {n} says what nobody can read"));
-        };
-        let (RegionEventBody::CommandResult { result }, Some(id)) = (&event.body, &event.correlation_id) else {
-            return;
-        };
-        let Some(news) = self.order.told(n, id) else { return };
-        let verdict = self.order.ended(n, id, result, &news);
+    /// A command ends at a speaker, which will say so.
+    pub fn speaker_ends(&mut self, n: usize, end: &End, switches: &[SwitchHost], conns: &[Conn]) {
+        let verdict = self.order.ended(n, end);
         self.hold("order", verdict);
-        let verdict = self.generations.ended(n, id, result, switches, conns);
+        let verdict = self.generations.ended(n, end, switches, conns);
         self.hold("generations", verdict);
     }
 
@@ -204,7 +207,8 @@ impl Judge {
     // ---- routers ------------------------------------------------------------------------------------------------
 
     /// A router starts.
-    pub fn router_started(&mut self, _owner_epoch: u64) {
+    pub fn router_started(&mut self) {
+        self.queues.router_started();
         self.answers.health(self.now, |health| health.runs = true);
     }
 

@@ -1,18 +1,17 @@
 //! Commands to one switch never overtake each other, and a command of a router that was followed by another is not done.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use skerry_bus::{Cause, Command, CommandBody, CommandResult, CorrelationId, Decoded, Outcome, SwitchId, decode};
+use skerry_bus::{Cause, Command, CommandBody, CorrelationId, Decoded, Outcome, SwitchId, decode};
 
-use super::Verdict;
-use crate::time::Ns;
+use super::{End, Verdict};
 
 /// A command in a region's log.
 #[derive(Debug, Clone)]
 pub struct Said {
-    at: Ns,
     offset: i64,
-    switch: Option<SwitchId>,
+    /// It came more than once.
+    again: bool,
     /// It waits for its turn in the lane of its switch.
     lane: bool,
     owner_epoch: u64,
@@ -21,8 +20,6 @@ pub struct Said {
 /// What one life of a speaker did.
 #[derive(Debug, Default)]
 struct Life {
-    since: Ns,
-    told: BTreeSet<CorrelationId>,
     /// The last command that was done, by switch.
     last: BTreeMap<SwitchId, (i64, CorrelationId)>,
     /// The largest owner epoch that stood in front of each command that was read.
@@ -40,29 +37,24 @@ pub struct Order {
 
 impl Order {
     /// A command is in a region's log.
-    pub fn appended(&mut self, now: Ns, command: &Command, offset: i64) {
+    pub fn appended(&mut self, command: &Command, offset: i64) {
         let lane = matches!(
             command.body,
             CommandBody::Desired { .. } | CommandBody::Dump { .. } | CommandBody::Plan { .. }
         );
-        self.said.entry(command.correlation_id.clone()).or_insert(Said {
-            at: now,
+        let said = Said {
             offset,
-            switch: command.body.switch(),
+            again: false,
             lane,
             owner_epoch: command.owner_epoch.unwrap_or(0),
-        });
+        };
+        let known = self.said.entry(command.correlation_id.clone()).or_insert(said);
+        known.again = known.offset != offset;
     }
 
     /// A speaker's process starts.
-    pub fn started(&mut self, now: Ns, speaker: usize) {
-        self.lives.insert(
-            speaker,
-            Life {
-                since: now,
-                ..Life::default()
-            },
-        );
+    pub fn started(&mut self, speaker: usize) {
+        self.lives.insert(speaker, Life::default());
     }
 
     /// A speaker reads a command.
@@ -78,27 +70,23 @@ impl Order {
         life.owner_when_read.entry(command.correlation_id).or_insert(before);
     }
 
-    /// A speaker says how a command ended. None: it said so before, or another life of it may have done the command.
-    pub fn told(&mut self, speaker: usize, id: &CorrelationId) -> Option<Said> {
+    /// A command ends at a speaker.
+    pub fn ended(&mut self, speaker: usize, end: &End) -> Verdict {
         let life = self.lives.entry(speaker).or_default();
-        let said = self.said.get(id)?;
-        let first = life.told.insert(id.clone());
-        (first && said.at >= life.since).then(|| said.clone())
-    }
-
-    /// That is news.
-    pub fn ended(&mut self, speaker: usize, id: &CorrelationId, result: &CommandResult, said: &Said) -> Verdict {
-        let life = self.lives.entry(speaker).or_default();
-        let Some(switch) = said.switch else { return Ok(()) };
-        let refused = matches!(result.cause, Some(Cause::OldOwner));
+        let (Some(said), Some(switch)) = (self.said.get(&end.id), end.switch) else {
+            return Ok(());
+        };
+        let id = &end.id;
+        let refused = matches!(end.cause, Some(Cause::OldOwner));
         let newer = life.owner_when_read.get(id).copied().unwrap_or(0);
-        if newer > said.owner_epoch && !refused {
+        if newer > said.owner_epoch && !refused && !said.again {
             return Err(format!(
                 "{id} of owner {} was read after one of owner {newer}, and ended as {:?}",
-                said.owner_epoch, result.outcome
+                said.owner_epoch, end.outcome
             ));
         }
-        if !said.lane || !matches!(result.outcome, Outcome::Applied | Outcome::Failed) {
+        // What came twice has two places, and either may be the one that was done.
+        if !said.lane || said.again || !matches!(end.outcome, Outcome::Applied | Outcome::Failed) {
             return Ok(());
         }
         let before = life.last.insert(switch, (said.offset, id.clone()));

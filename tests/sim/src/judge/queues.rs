@@ -71,6 +71,12 @@ impl Queues {
         self.garbage.insert((tp, offset), name);
     }
 
+    /// A router starts: what the one before counted and did not say is gone with it.
+    pub fn router_started(&mut self) {
+        self.read.clear();
+        self.counted.clear();
+    }
+
     /// A router reads a command.
     pub fn router_read(&mut self, tp: Tp, offset: i64) {
         if let Some(name) = self.garbage.get(&(tp, offset)) {
