@@ -263,7 +263,7 @@ mod tests {
         if let ReplyBody::SwitchResult { result, .. } = &mut refused.body {
             result.switch = None;
         }
-        let token = answers.answered(&refused, said()).expect("the whole was refused");
+        let (token, _) = answers.answered(&refused, said()).expect("the whole was refused");
         answers.delivered(token);
         assert_eq!(answers.commit(), Some((0, 2)));
     }

@@ -61,7 +61,7 @@ pub enum Event {
         /// Its port.
         port: PortNo,
         /// The packet.
-        packet: Packet,
+        packet: Box<Packet>,
         /// The cable it came by; none: from nowhere.
         cable: Option<usize>,
     },

@@ -1,6 +1,5 @@
 //! Faults as they begin and end. Several of a kind may lie over each other: what is down stays down until the last is over.
 
-use bytes::Bytes;
 use skerry_bus::PortNo;
 use skerry_bus::objects::Mac;
 use skerry_network::Packet;
@@ -352,7 +351,7 @@ impl World {
     fn forge(&mut self, switch: usize, port: PortNo) {
         let from = self.random.below(self.switches.len() as u64) as usize;
         let text: Vec<u8> = (0..120).map(|_| self.random.below(256) as u8).collect();
-        let packet = Packet {
+        let packet = Box::new(Packet {
             eth_src: Mac(self.switches[from].id.mac()),
             eth_dst: skerry_network::layout::DISCOVERY_MAC,
             tags: Vec::new(),
@@ -362,8 +361,8 @@ impl World {
                 skerry_network::layout::DISCOVERY_UDP,
                 skerry_network::layout::DISCOVERY_UDP,
             )),
-            payload: Bytes::from(text).to_vec(),
-        };
+            payload: text,
+        });
         let at = self.now + MS;
         self.agenda.put(
             at,

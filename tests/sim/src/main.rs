@@ -60,7 +60,7 @@ fn main() -> ExitCode {
             if let Some(seed) = sum.failed.first() {
                 println!(
                     "\nthe log of seed {seed} before it failed:\n{}",
-                    seeds::explain(*seed, &args.pass_over)
+                    seeds::explain(seeds::scenario(*seed, &args.pass_over))
                 );
             }
             (args.first, args.seeds, sum)

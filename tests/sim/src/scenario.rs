@@ -76,12 +76,27 @@ pub struct Scenario {
     pub passed_over: Vec<String>,
 }
 
+/// How much there is of everything in a world.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Size {
+    /// As little as a seed must have: much at a time.
+    #[default]
+    Small,
+    /// More partitions, and half as much time again.
+    Large,
+}
+
 /// How long nothing happens at the end before everything must be as wanted.
 pub const QUIET: Ns = 5 * SECOND;
 
 impl Scenario {
     /// The world of a seed.
     pub fn new(seed: u64) -> Scenario {
+        Scenario::of(seed, Size::Small)
+    }
+
+    /// The world of a seed, small or large.
+    pub fn of(seed: u64, size: Size) -> Scenario {
         let random = &mut Random::new(seed, 1);
         let regions: Vec<Region> = REGIONS[..random.between(2, 3) as usize]
             .iter()
@@ -117,10 +132,16 @@ impl Scenario {
                 delay: random.between(100, 5_000) * 1_000,
             })
             .collect();
-        let busy = random.between(14, 20);
+        let busy = match size {
+            Size::Small => random.between(10, 15),
+            Size::Large => random.between(14, 20),
+        };
         Scenario {
             seed,
-            partitions: *random.pick(&[1, 2, 4, 4, 4, 4, 4, 4]),
+            partitions: match size {
+                Size::Small => *random.pick(&[1, 2, 2, 2, 3, 4]),
+                Size::Large => *random.pick(&[1, 2, 4, 4, 4, 4, 4, 4]),
+            },
             switches,
             cables,
             failback: match random.below(3) {

@@ -78,8 +78,9 @@ pub fn run(first: u64, count: u64, threads: usize, passed_over: &[String], told:
 }
 
 /// A seed that failed, again, with the last lines of its log.
-pub fn explain(seed: u64, passed_over: &[String]) -> String {
-    let outcome = world::run_scenario(scenario(seed, passed_over), Lines::Last(LINES));
+pub fn explain(scenario: Scenario) -> String {
+    let seed = scenario.seed;
+    let outcome = world::run_scenario(scenario, Lines::Last(LINES));
     let mut text = String::new();
     for line in &outcome.lines {
         // A record may be long; who needs all of it runs the seed alone.

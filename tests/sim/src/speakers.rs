@@ -223,7 +223,7 @@ impl World {
 
     pub(crate) fn speaker_reads(&mut self, n: usize, tp: Tp, offset: i64, record: Record) {
         let partition = self.log.partition(tp);
-        self.judge.speaker_read(n, tp, offset, &record.payload);
+        self.judge.speaker_read(n, tp, offset);
         self.tell_speaker(
             n,
             Input::Command {

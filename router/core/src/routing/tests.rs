@@ -110,6 +110,8 @@ impl Rig {
     }
     fn told(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.routing.poll_output())
+            // What is stored of parts is not said.
+            .filter(|output| !matches!(output, Output::PartEnded { .. }))
             .map(|output| match output {
                 Output::Send { region, command } => {
                     assert_eq!((command.owner_epoch, &command.region), (Some(7), &Some(region.clone())));
@@ -117,6 +119,7 @@ impl Rig {
                 }
                 Output::Edit { correlation_id, .. } => format!("edit {correlation_id}"),
                 Output::Dropped { correlation_id } => format!("dropped {correlation_id}"),
+                Output::PartEnded { reply, .. } => format!("part {}", reply.correlation_id),
                 Output::Reply { requester, reply, .. } => {
                     assert_eq!(requester, "me");
                     match reply.body {
@@ -508,6 +511,26 @@ fn a_region_wide_request_joins_the_answers_of_all_regions() {
     rig.result("again", "east", Outcome::Applied);
     rig.region("west", false);
     assert_eq!(rig.told()[2..], ["again done 1/2"]);
+}
+
+#[test]
+fn what_was_begun_before_a_restart_is_under_way_whatever_its_deadline_says() {
+    let mut rig = Rig::new();
+    rig.active(None);
+    rig.give(Input::Begun("a".parse().expect("an id")));
+    rig.ask("a", apply(), 0);
+    rig.ask("b", apply(), 0);
+    assert_eq!(rig.told(), ["edit a", "b Expired the deadline passed"]);
+}
+
+#[test]
+fn questions_are_asked_again_when_the_bus_is_back() {
+    let mut rig = Rig::new();
+    rig.ask("d", dump(), 5_000);
+    rig.ask("a", apply(), 5_000);
+    let asked = rig.told();
+    rig.give(Input::BusBack);
+    assert_eq!(rig.told(), asked[..1], "the edit is sent again by its table");
 }
 
 #[test]

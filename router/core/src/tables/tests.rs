@@ -443,6 +443,72 @@ fn an_edit_of_a_service_has_one_answer() {
 }
 
 #[test]
+fn an_edit_that_expires_takes_later_ones_of_the_same_object_not_with_it() {
+    let mut rig = Rig::new();
+    rig.active(Some("east"), 1);
+    rig.edit("a", meters(&[(1, 1)]), Objects::new(), 60_000);
+    rig.edit("b", meters(&[(2, 1)]), Objects::new(), 1_000);
+    rig.edit("c", meters(&[(2, 2)]), Objects::new(), 60_000);
+    rig.told();
+    rig.run(1_000);
+    assert_eq!(rig.told(), ["b Expired the deadline passed"], "c has time");
+    rig.applied();
+    rig.told();
+    rig.applied();
+    assert!(rig.told().contains(&"c Applied".to_owned()));
+    assert_eq!(rig.tables.wanted(S1), meters(&[(1, 1), (2, 2)]));
+}
+
+#[test]
+fn an_edit_that_was_taken_back_leaves_what_a_later_one_wants_as_well() {
+    let mut rig = Rig::new();
+    rig.active(Some("east"), 1);
+    rig.edit("a", meters(&[(1, 1)]), Objects::new(), 60_000);
+    rig.edit("b", meters(&[(2, 1)]), Objects::new(), 1_000);
+    rig.edit("c", meters(&[(2, 1)]), Objects::new(), 2_000);
+    rig.run(1_000);
+    assert_eq!(rig.tables.wanted(S1), meters(&[(1, 1), (2, 1)]));
+    rig.run(2_000);
+    assert_eq!(rig.tables.wanted(S1), meters(&[(1, 1)]), "nobody wants it any more");
+}
+
+#[test]
+fn an_edit_that_was_begun_before_a_restart_is_not_done_again_and_can_be_taken_back() {
+    let mut rig = Rig::new();
+    rig.tables = Tables::new(Config::new(4), rig.t0);
+    rig.own(COMMANDS, meters(&[(1, 2), (7, 1)]));
+    rig.give(Input::Begun {
+        correlation_id: "a".parse().expect("an id"),
+        switch: S1,
+        put: meters(&[(1, 1)]),
+        remove: ObjectKeys::default(),
+    });
+    rig.active(Some("east"), 1);
+    rig.give(Input::Clock(BrokerClock::new(rig.t0, 1_000_000)));
+    rig.told();
+    // Its record is read again, behind what came after it.
+    rig.edit("a", meters(&[(1, 2)]), meters(&[(7, 1)]), 5_000);
+    assert_eq!(rig.tables.wanted(S1), meters(&[(1, 2), (7, 1)]));
+    rig.answer(Outcome::Rejected, foreign("meter 1"));
+    assert!(rig.told().iter().any(|told| told.starts_with("a Rejected")));
+    assert_eq!(rig.tables.wanted(S1), meters(&[(1, 1), (7, 1)]));
+}
+
+#[test]
+fn an_edit_that_was_begun_before_a_restart_is_never_said_to_have_sent_nothing() {
+    let mut rig = Rig::new();
+    rig.give(Input::Begun {
+        correlation_id: "a".parse().expect("an id"),
+        switch: S1,
+        put: Objects::new(),
+        remove: meters(&[(1, 1)]).keys(),
+    });
+    rig.edit("a", meters(&[(1, 1)]), Objects::new(), 0);
+    rig.run(1);
+    assert_eq!(rig.told(), ["a Failed the switch did not confirm in time"]);
+}
+
+#[test]
 fn edits_of_a_switch_that_does_not_answer_are_limited() {
     let mut rig = Rig::new();
     for n in 0..2_000 {

@@ -146,7 +146,7 @@ impl Judge {
         match topic {
             Topic::RegionCommands(_) => {
                 if let Decoded::Message(command) = decode::<skerry_bus::Command>(payload) {
-                    self.order.appended(&command, offset);
+                    self.order.appended(&command, tp, offset);
                     let verdict = self.generations.said(&command);
                     self.hold("generations", verdict);
                 }
@@ -167,7 +167,6 @@ impl Judge {
             | Topic::Actions
             | Topic::DeadLetter => {}
         }
-        let _ = tp;
     }
 
     /// Everything below an offset is said to be done with.
@@ -187,8 +186,8 @@ impl Judge {
     }
 
     /// A speaker reads a record of its commands.
-    pub fn speaker_read(&mut self, n: usize, _tp: Tp, _offset: i64, payload: &[u8]) {
-        self.order.read(n, payload);
+    pub fn speaker_read(&mut self, n: usize, tp: Tp, offset: i64) {
+        self.order.read(n, tp, offset);
     }
 
     /// A command ends at a speaker, which will say so.

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use skerry_bus::{Cause, Command, CommandBody, CorrelationId, Decoded, Outcome, SwitchId, decode};
+use skerry_bus::{Cause, Command, CommandBody, CorrelationId, Outcome, SwitchId};
 
 use super::{End, Verdict};
+use crate::log::Tp;
 
 /// A command in a region's log.
 #[derive(Debug, Clone)]
 pub struct Said {
+    tp: Tp,
     offset: i64,
     /// It came more than once.
     again: bool,
@@ -32,24 +34,32 @@ struct Life {
 #[derive(Debug, Default)]
 pub struct Order {
     said: BTreeMap<CorrelationId, Said>,
+    /// What stands where: the command, its switch, the owner epoch.
+    places: BTreeMap<(Tp, i64), (CorrelationId, SwitchId, u64)>,
     lives: BTreeMap<usize, Life>,
 }
 
 impl Order {
     /// A command is in a region's log.
-    pub fn appended(&mut self, command: &Command, offset: i64) {
+    pub fn appended(&mut self, command: &Command, tp: Tp, offset: i64) {
         let lane = matches!(
             command.body,
             CommandBody::Desired { .. } | CommandBody::Dump { .. } | CommandBody::Plan { .. }
         );
         let said = Said {
+            tp,
             offset,
             again: false,
             lane,
             owner_epoch: command.owner_epoch.unwrap_or(0),
         };
+        if let Some(switch) = command.body.switch() {
+            let owner = command.owner_epoch.unwrap_or(0);
+            self.places
+                .insert((tp, offset), (command.correlation_id.clone(), switch, owner));
+        }
         let known = self.said.entry(command.correlation_id.clone()).or_insert(said);
-        known.again = known.offset != offset;
+        known.again |= (known.tp, known.offset) != (tp, offset);
     }
 
     /// A speaker's process starts.
@@ -58,16 +68,15 @@ impl Order {
     }
 
     /// A speaker reads a command.
-    pub fn read(&mut self, speaker: usize, payload: &[u8]) {
-        let Decoded::Message(command) = decode::<Command>(payload) else {
+    pub fn read(&mut self, speaker: usize, tp: Tp, offset: i64) {
+        let Some((id, switch, owner_epoch)) = self.places.get(&(tp, offset)) else {
             return;
         };
-        let Some(switch) = command.body.switch() else { return };
         let life = self.lives.entry(speaker).or_default();
-        let highest = life.owner.entry(switch).or_insert(0);
+        let highest = life.owner.entry(*switch).or_insert(0);
         let before = *highest;
-        *highest = before.max(command.owner_epoch.unwrap_or(0));
-        life.owner_when_read.entry(command.correlation_id).or_insert(before);
+        *highest = before.max(*owner_epoch);
+        life.owner_when_read.entry(id.clone()).or_insert(before);
     }
 
     /// A command ends at a speaker.
