@@ -401,14 +401,14 @@ impl World {
     }
 
     /// A packet reaches a port.
-    pub(crate) fn packet(&mut self, switch: usize, port: PortNo, packet: Box<Packet>, cable: Option<usize>) {
+    pub(crate) fn packet(&mut self, switch: usize, port: PortNo, packet: Packet, cable: Option<usize>) {
         if self.switches[switch].down > 0 || cable.is_some_and(|cable| self.cable_faults[cable] > 0) {
             return;
         }
         if cable.is_some() {
             self.judge.crossed(switch, port);
         }
-        self.tell_switch(switch, Input::Packet(port, *packet));
+        self.tell_switch(switch, Input::Packet(port, packet));
     }
 
     /// A switch starts anew.

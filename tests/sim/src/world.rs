@@ -289,7 +289,7 @@ impl World {
                 port,
                 packet,
                 cable,
-            } => self.packet(switch, port, packet, cable),
+            } => self.packet(switch, port, *packet, cable),
             Event::Arrive { client, tp } => self.arrive(client, tp),
             Event::Ack { client, tp } => self.ack(client, tp),
             Event::NotSent { client, token } => self.not_delivered(client, token),

@@ -117,7 +117,7 @@ pub fn cut(size: Size, _seed: u64) -> Result<Done> {
     drop(load);
     let active = world.active()?;
     ensure!(
-        active.get(REGIONS[1]).is_some(),
+        active.contains_key(REGIONS[1]),
         "where switches went they stay: {active:?}"
     );
     took.sort_unstable();
