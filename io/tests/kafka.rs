@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use skerry_bus::Topic;
 use skerry_bus::topic::{PARTITIONS_TRIAL, partition_of};
 use skerry_io::kafka::{
@@ -319,6 +320,27 @@ fn record_after(consumer: &mut Consumer) -> (Record, usize) {
             ConsumerEvent::Unreadable { cause, .. } => panic!("{cause}"),
         }
     }
+}
+
+#[test]
+fn a_group_whose_coordinator_moves_for_a_while_is_read_nevertheless() {
+    let (broker, settings) = broker();
+    let (producer, mut events) = Producer::start(&settings, "p", vec![Topic::Commands]).expect("starts");
+    up(&mut events);
+    producer
+        .send(&Topic::Commands, 0, "k", b"one".to_vec(), Some(1))
+        .expect("taken");
+    wait(&mut events, |e| {
+        matches!(e, ProducerEvent::Delivered { .. }).then_some(())
+    });
+    // More often than the library asks before it gives up.
+    let moved = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_COORDINATOR; 8];
+    broker.request_errors(RDKafkaApiKey::OffsetFetch, &moved);
+    let mut consumer = Consumer::start(&settings, reading(vec![(Topic::Commands, Begin::Committed)])).expect("starts");
+    let (record, ends) = std::sync::mpsc::channel();
+    // It would wait for ever otherwise: the test waits for so long at most.
+    std::thread::spawn(move || record.send(next_record(&mut consumer).payload));
+    assert_eq!(ends.recv_timeout(PATIENCE).as_deref(), Ok(&b"one"[..]));
 }
 
 #[test]

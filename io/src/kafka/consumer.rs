@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use skerry_bus::Topic;
@@ -41,6 +41,8 @@ const COMMIT: Duration = Duration::from_millis(100);
 const COMPARE: Duration = Duration::from_millis(250);
 /// An answer about the end of a partition takes at most this long.
 const ANSWER_MAX: Duration = Duration::from_millis(250);
+/// An answer about what was committed takes at most this long; then it is asked again.
+const COMMITTED_MAX: Duration = Duration::from_secs(1);
 /// Nobody answered for so long: look whether the broker has another address.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -266,7 +268,15 @@ impl Reader {
             if !first && self.events.blocking_send(ConsumerEvent::NewLog).is_err() {
                 return;
             }
-            match self.assign(&client, &alarm, first) {
+            let committed = match self.committed(&client, &hosts) {
+                Ok(committed) => committed,
+                Err(End::Over) => return,
+                Err(End::Moved) => {
+                    first = false;
+                    continue;
+                }
+            };
+            match self.assign(&client, &alarm, first, &committed) {
                 Ok(mut partitions) => match self.serve(&client, &mut partitions, &alarm, &hosts) {
                     End::Over => return,
                     End::Moved => tracing::info!(bootstrap = %self.bootstrap, "the broker has another address"),
@@ -280,17 +290,65 @@ impl Reader {
         }
     }
 
-    fn assign(&self, client: &Arc<Native>, alarm: &Arc<Alarm>, first: bool) -> KafkaResult<Vec<Partition>> {
+    /// What was committed, of the topics that are read from there on. It is asked here and not left to the library: while the
+    /// group's coordinator is being made or moves, that one asks a few times, then never again, and reads nothing for ever
+    /// (librdkafka 2.12.1, "Failed to fetch committed offsets for 0 partition(s): Not coordinator").
+    fn committed(&self, client: &Native, hosts: &str) -> Result<TopicPartitionList, End> {
         let mut list = TopicPartitionList::new();
         for (topic, begin) in &self.reading.topics {
-            let offset = match begin {
+            if *begin == Begin::Committed {
+                list.add_partition_range(&topic.to_string(), 0, self.settings.partitions - 1);
+            }
+        }
+        while list.count() > 0 {
+            if self.stopped() {
+                return Err(End::Over);
+            }
+            match client.committed_offsets(list.clone(), COMMITTED_MAX) {
+                // Of a topic that is not there yet nothing was committed.
+                Ok(found)
+                    if found
+                        .elements()
+                        .iter()
+                        .all(|at| at.error().is_ok() || unknown(&at.error())) =>
+                {
+                    return Ok(found);
+                }
+                Ok(found) => tracing::debug!(?found, "what was committed is not known yet"),
+                Err(error) => tracing::debug!(%error, "what was committed is not known yet"),
+            }
+            if self.bootstrap.read().is_ok_and(|now| now != hosts) {
+                return Err(End::Moved);
+            }
+            sleep_until(Instant::now() + TICK);
+        }
+        Ok(list)
+    }
+
+    fn assign(
+        &self,
+        client: &Arc<Native>,
+        alarm: &Arc<Alarm>,
+        first: bool,
+        committed: &TopicPartitionList,
+    ) -> KafkaResult<Vec<Partition>> {
+        let mut list = TopicPartitionList::new();
+        for (topic, begin) in &self.reading.topics {
+            let offset = |partition| match begin {
                 // The log of a broker that came back elsewhere began after we lost the old one: all of it is new.
                 Begin::Latest if first => Offset::End,
                 Begin::Latest | Begin::Earliest => Offset::Beginning,
-                Begin::Committed => Offset::Stored,
+                Begin::Committed => {
+                    let at = committed.find_partition(&topic.to_string(), partition);
+                    match at.map(|at| at.offset()) {
+                        Some(Offset::Offset(next)) => Offset::Offset(next),
+                        // Nothing was committed.
+                        _ => Offset::Beginning,
+                    }
+                }
             };
             for partition in 0..self.settings.partitions {
-                list.add_partition_offset(&topic.to_string(), partition, offset)?;
+                list.add_partition_offset(&topic.to_string(), partition, offset(partition))?;
             }
         }
         client.assign(&list)?;
@@ -583,6 +641,18 @@ impl Reader {
     fn stopped(&self) -> bool {
         self.shared.stop.load(Ordering::Acquire)
     }
+}
+
+fn unknown(error: &KafkaResult<()>) -> bool {
+    let code = error.as_ref().err().and_then(KafkaError::rdkafka_error_code);
+    matches!(
+        code,
+        Some(
+            RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::UnknownTopic
+        )
+    )
 }
 
 /// Nobody takes what is read any more.
