@@ -70,5 +70,7 @@ fn is_section(value: &Value) -> bool {
 
 /// Client properties are passed through, so their names decide as well.
 fn is_secret<C: Settings>(path: &str, key: &str) -> bool {
-    C::SECRETS.contains(&path) || ["password", "secret", "pem"].iter().any(|word| key.contains(word))
+    // Where a secret is kept is none.
+    let named = !key.ends_with("_file") && ["password", "secret", "pem"].iter().any(|word| key.contains(word));
+    C::SECRETS.contains(&path) || named
 }
