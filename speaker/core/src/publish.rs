@@ -254,8 +254,16 @@ impl Publisher {
     }
 
     /// Send what waits. Call when Kafka is seen to work.
+    ///
+    /// A switch's state that was part of an answer is left out: it is as old as the answer, and the snapshot that follows every
+    /// time in which something could not be said tells the newer one. Behind that it would bring back a switch that has left.
     pub(crate) fn resend(&mut self, at_ms: u64, out: &mut VecDeque<Output>) {
         for id in std::mem::take(&mut self.unsent) {
+            if let Some(answer) = self.answers.get_mut(&id) {
+                answer
+                    .parts
+                    .retain(|(_, body)| !matches!(body, RegionEventBody::SwitchChanged { .. }));
+            }
             self.send(at_ms, id, out);
         }
     }
